@@ -1,0 +1,114 @@
+"""What a site asks of the hardware, independent of any target."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laxity.core.op import Site
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OperandTrace:
+    """Operands that a processing element of a weight-stationary array really sees, sampled from the running network.
+
+    Every segment holds one weight and the activations that stream past it, with the partial sums that arrive with them.
+
+    Attributes:
+        activations: magnitudes, int64 (segments, steps).
+        activation_signs: 0 or 1, int64 (segments, steps).
+        weights: magnitudes, int64 (segments,).
+        weight_signs: 0 or 1, int64 (segments,).
+        partial_sums: signed, int64 (segments, steps).
+    """
+
+    activations: IntArray
+    activation_signs: IntArray
+    weights: IntArray
+    weight_signs: IntArray
+    partial_sums: IntArray
+
+    @property
+    def key(self) -> str:
+        """Content hash."""
+        digest = hashlib.sha256()
+        for part in (self.activations, self.activation_signs, self.weights, self.weight_signs, self.partial_sums):
+            digest.update(np.ascontiguousarray(part, dtype=np.int64).tobytes())
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Work and storage of one site for one sample.
+
+    Attributes:
+        site, kind: as in `Site` and `Op`.
+        groups, rows, reduction, columns, calls: the equivalent matrix product, as in `Op`.
+        macs: multiply-accumulates that are executed (may be fewer than the shape says).
+        weight_elements, input_elements, output_elements: values.
+        weight_nonzeros: weights that are not zero.
+        weight_bits, input_bits, output_bits, accumulator_bits: word widths.
+        index_bits: bits stored beside each non-zero weight to tell its place; 0 for dense storage.
+        multiplier: catalogue name of the unsigned core multiplier.
+        trace: sampled operands, or None where none was taken.
+    """
+
+    site: str
+    kind: str
+    groups: int
+    rows: int
+    reduction: int
+    columns: int
+    calls: int
+    macs: float
+    weight_elements: int
+    weight_nonzeros: int
+    input_elements: int
+    output_elements: int
+    weight_bits: int
+    input_bits: int
+    output_bits: int
+    accumulator_bits: int
+    index_bits: int
+    multiplier: str
+    trace: OperandTrace | None = field(default=None, compare=False)
+
+    @staticmethod
+    def of(site: Site) -> Demand:
+        """The demand of the unapproximated site in 8-bit integers with an exact multiplier."""
+        op = site.op
+        return Demand(
+            site=site.name,
+            kind=op.kind,
+            groups=op.groups,
+            rows=op.rows,
+            reduction=op.reduction,
+            columns=op.columns,
+            calls=op.calls,
+            macs=float(op.macs),
+            weight_elements=op.weight_elements,
+            weight_nonzeros=op.weight_elements,
+            input_elements=op.input_elements,
+            output_elements=op.output_elements,
+            weight_bits=8,
+            input_bits=8,
+            output_bits=8,
+            accumulator_bits=32,
+            index_bits=0,
+            multiplier=EXACT_MULTIPLIER,
+        )
+
+    @property
+    def weight_storage_bits(self) -> int:
+        """Bits to store the weights: dense, or non-zeros with their indices where that is declared."""
+        if self.index_bits:
+            return self.weight_nonzeros * (self.weight_bits + self.index_bits)
+        return self.weight_elements * self.weight_bits
+
+
+EXACT_MULTIPLIER = "dadda8"

@@ -1,0 +1,211 @@
+"""Which approximation acts at which slot of which site."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from laxity.core.approximation import Approximation
+from laxity.core.errors import PlanError
+from laxity.core.op import Site
+from laxity.core.registry import did_you_mean
+from laxity.core.serial import content_key
+from laxity.core.slots import Level, Slot
+
+Choices = Mapping[str, Mapping[Slot, Approximation]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How accuracy is repaired after a plan has been applied.
+
+    Attributes:
+        reestimate: re-estimate batch-norm statistics of folded layers on calibration data.
+        epochs: passes over the training split with the straight-through estimator; 0 for none.
+        learning_rate: peak rate of the cosine schedule.
+        batch_size: samples per step.
+        samples: training samples per epoch; 0 means all.
+    """
+
+    reestimate: bool = True
+    epochs: int = 0
+    learning_rate: float = 1e-3
+    batch_size: int = 64
+    samples: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0 or self.batch_size < 1 or self.samples < 0 or not self.learning_rate > 0:
+            raise PlanError(f"recovery has a value out of range: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """At most one choice per site and slot; equal plans have equal keys whatever the order they were written in."""
+
+    choices: tuple[tuple[str, Slot, Approximation], ...] = ()
+    recovery: Recovery | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.choices, key=lambda c: (c[0], c[1].order)))
+        for first, second in zip(ordered, ordered[1:], strict=False):
+            if first[:2] == second[:2]:
+                raise PlanError(f"site {first[0]!r} has two choices for slot {first[1].value!r}; keep one")
+        for site, slot, choice in ordered:
+            if choice.slot is not slot:
+                raise PlanError(
+                    f"{choice.kind!r} at site {site!r} belongs to slot {choice.slot.value!r}, not {slot.value!r}"
+                )
+        object.__setattr__(self, "choices", ordered)
+
+    @property
+    def key(self) -> str:
+        """Content key: 16 hexadecimal digits."""
+        return content_key(self.to_json())
+
+    def __iter__(self) -> Iterator[tuple[str, Slot, Approximation]]:
+        return iter(self.choices)
+
+    def at(self, site: str) -> dict[Slot, Approximation]:
+        """Choices of one site in order of application."""
+        return {slot: choice for name, slot, choice in self.choices if name == site}
+
+    def sites(self) -> list[str]:
+        """Names of all sites with a choice."""
+        return list(dict.fromkeys(name for name, _, _ in self.choices))
+
+    def levels(self) -> set[Level]:
+        """Levels at which this plan acts."""
+        return {slot.level for _, slot, _ in self.choices}
+
+    def with_(self, site: str, *approximations: Approximation) -> Plan:
+        """Return a plan in which `approximations` replace whatever `site` had at their slots."""
+        slots = {a.slot for a in approximations}
+        kept = tuple(c for c in self.choices if not (c[0] == site and c[1] in slots))
+        return replace(self, choices=kept + tuple((site, a.slot, a) for a in approximations))
+
+    def without(self, site: str, slot: Slot) -> Plan:
+        """Return a plan without the choice at that place."""
+        return replace(self, choices=tuple(c for c in self.choices if c[:2] != (site, slot)))
+
+    def with_recovery(self, recovery: Recovery | None) -> Plan:
+        """Return the same choices with another recovery."""
+        return replace(self, recovery=recovery)
+
+    def diff(self, other: Plan) -> list[tuple[str, Slot, Approximation | None, Approximation | None]]:
+        """Places at which the two plans differ, with the choice here and the choice there."""
+        mine = {(s, t): a for s, t, a in self.choices}
+        theirs = {(s, t): a for s, t, a in other.choices}
+        places = sorted(mine.keys() | theirs.keys(), key=lambda p: (p[0], p[1].order))
+        return [
+            (s, t, mine.get((s, t)), theirs.get((s, t))) for s, t in places if mine.get((s, t)) != theirs.get((s, t))
+        ]
+
+    def check(self, sites: Sequence[Site]) -> None:
+        """Check that every choice names a known site and a slot that the site has.
+
+        Raises:
+            PlanError: names the site, and the nearest known name or the slots it has.
+        """
+        known = {s.name: s for s in sites}
+        for name, slot, choice in self.choices:
+            if name not in known:
+                raise PlanError(f"the plan names an unknown site {name!r}{did_you_mean(name, known)}")
+            if slot not in known[name].slots:
+                have = ", ".join(s.value for s in known[name].slots) or "none"
+                raise PlanError(f"site {name!r} has no slot {slot.value!r} for {choice.kind!r}; it has: {have}")
+
+    @staticmethod
+    def assign(
+        sites: Sequence[Site],
+        default: Iterable[Approximation] = (),
+        *,
+        by_type: Mapping[str, Iterable[Approximation]] | None = None,
+        by_pattern: Mapping[str, Iterable[Approximation]] | None = None,
+        first: Iterable[Approximation] | None = None,
+        last: Iterable[Approximation] | None = None,
+    ) -> Plan:
+        """Assign choices to sites: `default` to all, then by op kind, then by name pattern, then first and last site.
+
+        Later rules replace earlier ones slot by slot; an empty `first` or `last` leaves that site exact.
+
+        Raises:
+            PlanError: a type or a pattern matches no site.
+        """
+        rules: dict[str, dict[Slot, Approximation]] = {s.name: {a.slot: a for a in default} for s in sites}
+        for kind, choices in (by_type or {}).items():
+            _overlay(rules, [s.name for s in sites if s.op.kind == kind], choices, f"type {kind!r}", sites)
+        for pattern, choices in (by_pattern or {}).items():
+            _overlay(rules, fnmatch.filter(list(rules), pattern), choices, f"pattern {pattern!r}", sites)
+        for site, special in ((sites[:1], first), (sites[-1:], last)):
+            if special is not None and site:
+                rules[site[0].name] = {a.slot: a for a in special}
+        allowed = {s.name: s.slots for s in sites}
+        return Plan(tuple((n, t, a) for n, c in rules.items() for t, a in c.items() if t in allowed[n]))
+
+    def to_json(self) -> dict[str, Any]:
+        """``{"sites": {name: {slot: choice}}, "recovery": ...}``."""
+        places: dict[str, dict[str, Any]] = {}
+        for name, slot, choice in self.choices:
+            places.setdefault(name, {})[slot.value] = choice.to_json()
+        return {"sites": places, "recovery": None if self.recovery is None else _recovery_json(self.recovery)}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Plan:
+        """Rebuild a plan.
+
+        Raises:
+            PlanError, RegistryError: something in the data is unknown or out of range.
+        """
+        if not isinstance(data, Mapping) or not isinstance(data.get("sites"), Mapping):
+            raise PlanError("a plan must be an object with 'sites'")
+        unknown = set(data) - {"sites", "recovery"}
+        if unknown:
+            raise PlanError(f"a plan has no key {sorted(unknown)[0]!r}; it has 'sites' and 'recovery'")
+        choices = []
+        for name, slots in data["sites"].items():
+            if not isinstance(slots, Mapping):
+                raise PlanError(f"site {name!r} of the plan must map slots to choices, not {slots!r}")
+            for slot, choice in slots.items():
+                choices.append((name, _slot(slot, name), Approximation.from_json(choice)))
+        return Plan(tuple(choices), _recovery(data.get("recovery")))
+
+
+def _overlay(
+    rules: dict[str, dict[Slot, Approximation]],
+    names: Sequence[str],
+    choices: Iterable[Approximation],
+    what: str,
+    sites: Sequence[Site],
+) -> None:
+    if not names:
+        raise PlanError(f"{what} matches no site; sites: {', '.join(s.name for s in sites)}")
+    chosen = tuple(choices)
+    for name in names:
+        rules[name] = {**rules[name], **{a.slot: a for a in chosen}} if chosen else {}
+
+
+def _slot(text: str, site: str) -> Slot:
+    try:
+        return Slot(text)
+    except ValueError:
+        raise PlanError(
+            f"site {site!r} names an unknown slot {text!r}{did_you_mean(text, [s.value for s in Slot])}"
+        ) from None
+
+
+def _recovery_json(recovery: Recovery) -> dict[str, Any]:
+    return {name: getattr(recovery, name) for name in Recovery.__slots__}
+
+
+def _recovery(data: Any) -> Recovery | None:
+    if data is None:
+        return None
+    if not isinstance(data, Mapping):
+        raise PlanError(f"'recovery' of the plan must be an object or null, not {data!r}")
+    unknown = set(data) - set(Recovery.__slots__)
+    if unknown:
+        name = sorted(unknown)[0]
+        raise PlanError(f"recovery has no parameter {name!r}{did_you_mean(name, Recovery.__slots__)}")
+    return Recovery(**data)
