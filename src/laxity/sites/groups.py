@@ -1,0 +1,111 @@
+"""Which sites must lose the same channels: dependency groups by torch-pruning."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from laxity.core.errors import ToolError
+from laxity.core.op import Site
+from laxity.sites.find import MODULE_TYPES
+
+
+def load_torch_pruning() -> Any:
+    """Import torch-pruning.
+
+    Raises:
+        ToolError: it is not installed; names the extra.
+    """
+    try:
+        import torch_pruning
+    except ImportError as error:
+        raise ToolError("channel pruning needs torch-pruning; install it with: pip install 'laxity[prune]'") from error
+    return torch_pruning
+
+
+def channel_groups(model: nn.Module, example_input: Tensor, sites: Sequence[Site]) -> dict[str, str]:
+    """Map every site whose output channels can really be removed to the name of its group.
+
+    A group is kept only if removing one channel leaves a model that runs and whose output keeps its shape: the final
+    layer, and layers behind reshapes that the dependency analysis does not see through, stay out.
+
+    Raises:
+        ToolError: torch-pruning is missing.
+    """
+    pruning = load_torch_pruning()
+    groups: dict[str, str] = {}
+    with torch.no_grad():
+        shape = model(example_input).shape
+    for site in sites:
+        if site.functional or site.name in groups or site.op.groups > 1:
+            continue
+        members = _try_removal(pruning, model, example_input, site.name, shape)
+        for member in members:
+            groups.setdefault(member, site.name)
+    return {s.name: groups[s.name] for s in sites if s.name in groups}
+
+
+def _try_removal(pruning: Any, model: nn.Module, example_input: Tensor, name: str, shape: torch.Size) -> list[str]:
+    """Remove the middle channel of a layer on a copy; return the members of its group, or nothing if that is wrong.
+
+    A channel that is zero everywhere can be removed without changing the output; where it does change, the dependency
+    analysis has mistaken one channel for another (zero-padded shortcuts do that).
+    """
+    trial = copy.deepcopy(model)
+    try:
+        group = removal_group(pruning, trial, example_input, name, [_middle(trial, name)])
+        members = group_outputs(trial, group)
+        with torch.no_grad():
+            for member, channels in members.items():
+                _zero_outputs(trial.get_submodule(member), channels)
+            silent = trial(example_input)
+            group.prune()
+            output = trial(example_input)
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError, AssertionError):
+        return []
+    same = output.shape == shape and torch.allclose(output, silent, rtol=1e-3, atol=1e-4 * float(silent.abs().max()))
+    return list(members) if same else []
+
+
+def removal_group(pruning: Any, model: nn.Module, example_input: Tensor, name: str, channels: Sequence[int]) -> Any:
+    """The torch-pruning group that removes output `channels` of layer `name` and everything that depends on them."""
+    graph = pruning.DependencyGraph()
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    with torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        graph.build_dependency(model, example_inputs=example_input)
+    layer = model.get_submodule(name)
+    return graph.get_pruning_group(layer, graph.get_pruner_of_module(layer).prune_out_channels, idxs=list(channels))
+
+
+def group_outputs(model: nn.Module, group: Any) -> dict[str, list[int]]:
+    """Layers that lose output channels in a group, with the channels they lose."""
+    names = {id(m): n for n, m in model.named_modules()}
+    found: dict[str, list[int]] = {}
+    for dependency, channels in group:
+        target = dependency.target.module
+        if dependency.handler.__name__.startswith("prune_out") and isinstance(target, MODULE_TYPES):
+            found.setdefault(names[id(target)], []).extend(int(c) for c in channels)
+    return found
+
+
+def _middle(model: nn.Module, name: str) -> int:
+    """Index of a middle output channel: shifted shortcuts line up by chance at the first one."""
+    layer = model.get_submodule(name)
+    count = int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]
+    return count // 2
+
+
+@torch.no_grad()
+def _zero_outputs(layer: nn.Module, channels: Sequence[int]) -> None:
+    axis = 1 if layer.__class__.__name__.startswith("ConvTranspose") else 0
+    index = torch.tensor(list(channels))
+    layer.weight.index_fill_(axis, index, 0.0)  # type: ignore[operator,union-attr]
+    if layer.bias is not None:
+        layer.bias.index_fill_(0, index, 0.0)  # type: ignore[operator,union-attr]
