@@ -1,0 +1,37 @@
+"""Arithmetic circuits: one netlist, and all that follows from it (table, errors, Verilog, area, delay, energy)."""
+
+from laxity.circuits.builder import CircuitBuilder
+from laxity.circuits.catalogue import circuit, describe, get, names
+from laxity.circuits.cells import CellLibrary, default_library, load_library
+from laxity.circuits.family import MULTIPLIERS, Family, Parameter, multiplier_family
+from laxity.circuits.metrics import ErrorMetrics, error_metrics
+from laxity.circuits.multiplier import Multiplier
+from laxity.circuits.netlist import Circuit, Gate, Port
+from laxity.circuits.signed import sign_magnitude
+from laxity.circuits.simulate import evaluate, product_table
+from laxity.circuits.timing import delay_ns
+
+__all__ = [
+    "MULTIPLIERS",
+    "CellLibrary",
+    "Circuit",
+    "CircuitBuilder",
+    "ErrorMetrics",
+    "Family",
+    "Gate",
+    "Multiplier",
+    "Parameter",
+    "Port",
+    "circuit",
+    "default_library",
+    "delay_ns",
+    "describe",
+    "error_metrics",
+    "evaluate",
+    "get",
+    "load_library",
+    "multiplier_family",
+    "names",
+    "product_table",
+    "sign_magnitude",
+]

@@ -1,0 +1,143 @@
+"""Multipliers by name: ``dadda8``, ``drum8_4``, ``bam8_6_2``, signed ``drum8s_4``.
+
+A name is the family, the operand width, an ``s`` for signed operands, and the parameters joined by underscores.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from laxity.circuits import families
+from laxity.circuits.cells import CellLibrary, default_library
+from laxity.circuits.family import MULTIPLIERS, Family
+from laxity.circuits.multiplier import Multiplier
+from laxity.circuits.netlist import Circuit
+from laxity.circuits.signed import sign_magnitude
+from laxity.circuits.timing import delay_ns
+from laxity.core.errors import CircuitError, RegistryError
+from laxity.core.registry import did_you_mean
+
+_NAME = re.compile(r"([a-z]+)([0-9]{1,3})(s?)((?:_[0-9]{1,3})*)")
+
+BUILT_IN = tuple(families.__all__)
+"""Families that come with laxity."""
+
+
+def parse(name: str) -> tuple[Family, int, bool, tuple[int, ...]]:
+    """Split a circuit name into (family, operand width, signed, parameters).
+
+    Raises:
+        RegistryError: the name has another form or names an unknown family; proposes near names.
+        CircuitError: the family cannot build this width or these parameters; names the allowed range.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        hint = did_you_mean(name, names() + names(signed=True))
+        raise RegistryError(f"{name!r} is not a multiplier name such as 'drum8_4' or 'dadda8s'{hint}")
+    kind, digits, sign, rest = match.groups()
+    if kind not in MULTIPLIERS:
+        known = names() + names(signed=True)
+        raise RegistryError(f"unknown multiplier {name!r}{did_you_mean(name, known)}")
+    family = MULTIPLIERS[kind]
+    width, parameters = int(digits), tuple(int(p) for p in rest.split("_")[1:])
+    family.check(width, parameters)
+    return family, width, bool(sign), parameters
+
+
+@functools.lru_cache(maxsize=512)
+def circuit(name: str) -> Circuit:
+    """Return the netlist called `name`, of any width that its family can build.
+
+    Raises:
+        RegistryError, CircuitError: as `parse`.
+    """
+    family, width, signed, parameters = parse(name)
+    core = family.build(width, parameters)
+    return sign_magnitude(core, _name(family, width, signed, parameters)) if signed else core
+
+
+@functools.lru_cache(maxsize=512)
+def get(name: str) -> Multiplier:
+    """Return the multiplier called `name` with its product table; repeated calls return the same object.
+
+    Raises:
+        RegistryError, CircuitError: as `parse`; CircuitError too where the operands are too wide for a table.
+    """
+    family, _, signed, _ = parse(name)
+    return Multiplier.from_circuit(circuit(name), signed=signed, family=family.name)
+
+
+def names(width: int = 8, *, signed: bool = False) -> list[str]:
+    """Names of the default catalogue: every family that has this width, over its grid of parameters.
+
+    Args:
+        width: operand width in bits.
+        signed: names of the signed versions instead of the unsigned ones.
+    """
+    found = []
+    for kind in MULTIPLIERS.names():
+        family = MULTIPLIERS[kind]
+        if width in family.widths:
+            found += [_name(family, width, signed, tuple(parameters)) for parameters in family.grid(width)]
+    return found
+
+
+def describe(name: str, library: CellLibrary | None = None) -> dict[str, str | int | float | bool]:
+    """Facts about one multiplier for tables and reports.
+
+    Args:
+        name: a name that `get` accepts.
+        library: cell library for area and delay; the built-in 45 nm table if not given.
+
+    Returns:
+        name, family, source, a_bits, b_bits, signed, gates, area_um2, delay_ns, the error metrics ep, med, wce, mred,
+        max_red, nmed, mse, bias, error_at_zero_operand (fractions as fractions), and table_sha256.
+
+    Raises:
+        RegistryError, CircuitError: as `get`.
+    """
+    multiplier = get(name)
+    netlist = circuit(name)
+    cells = library or default_library()
+    metrics = multiplier.metrics()
+    return {
+        "name": multiplier.name,
+        "family": multiplier.family,
+        "source": netlist.source,
+        "a_bits": multiplier.a_bits,
+        "b_bits": multiplier.b_bits,
+        "signed": multiplier.signed,
+        "gates": len(netlist.gates),
+        "area_um2": cells.area_um2(netlist),
+        "delay_ns": delay_ns(netlist, cells),
+        "ep": metrics.ep,
+        "med": metrics.med,
+        "wce": metrics.wce,
+        "mred": metrics.mred,
+        "max_red": metrics.max_red,
+        "nmed": metrics.nmed,
+        "mse": metrics.mse,
+        "bias": metrics.bias,
+        "error_at_zero_operand": metrics.error_at_zero_operand,
+        "table_sha256": multiplier.table_sha256,
+    }
+
+
+def _name(family: Family, width: int, signed: bool, parameters: tuple[int, ...]) -> str:
+    if not signed:
+        return family.circuit_name(width, parameters)
+    return f"{family.name}{width}s" + "".join(f"_{p}" for p in parameters)
+
+
+def require_circuit(multiplier: Multiplier) -> Circuit:
+    """Return the netlist of a multiplier.
+
+    Raises:
+        CircuitError: only a table is known.
+    """
+    if multiplier.circuit is None:
+        raise CircuitError(
+            f"{multiplier.name!r} is known by its table only; choose a circuit of the catalogue for hardware figures"
+        )
+    return multiplier.circuit

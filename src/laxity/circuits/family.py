@@ -1,0 +1,136 @@
+"""The extension point for multipliers: a family turns a width and parameters into a netlist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from laxity.circuits.builder import CircuitBuilder
+from laxity.circuits.netlist import Circuit
+from laxity.core.errors import CircuitError
+from laxity.core.registry import Registry
+
+MIN_WIDTH = 2
+"""Narrowest operand of a multiplier core."""
+
+MAX_WIDTH = 16
+"""Widest operand of a multiplier core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """An integer parameter of a family.
+
+    Attributes:
+        name: as in the definition of the family, for example ``"k"``.
+        meaning: what it does, in words.
+        low: smallest value for a given operand width.
+        high: largest value for a given operand width.
+    """
+
+    name: str
+    meaning: str
+    low: Callable[[int], int]
+    high: Callable[[int], int]
+
+
+Generate = Callable[..., Sequence[int]]
+"""Called as generate(builder, a, b, *parameters) with the operand bits; returns the product bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Unsigned n x n multipliers of one kind.
+
+    Attributes:
+        name: letters only; the start of circuit names.
+        generate: adds the gates of one multiplier to a builder and returns the 2n product bits.
+        parameters: in the order in which a circuit name lists them.
+        grid: parameter values of the default catalogue for a width.
+        source: publication that defines the family.
+        widths: operand widths that the family can build.
+    """
+
+    name: str
+    generate: Generate
+    parameters: tuple[Parameter, ...]
+    grid: Callable[[int], Sequence[tuple[int, ...]]]
+    source: str
+    widths: tuple[int, ...] = tuple(range(MIN_WIDTH, MAX_WIDTH + 1))
+
+    @property
+    def definition(self) -> str:
+        """What the family computes: the docstring of its generator."""
+        return (self.generate.__doc__ or "").strip()
+
+    def circuit_name(self, width: int, parameters: Sequence[int] = ()) -> str:
+        """Name of the unsigned circuit, for example ``"bam8_6_2"``."""
+        return f"{self.name}{width}" + "".join(f"_{p}" for p in parameters)
+
+    def check(self, width: int, parameters: Sequence[int]) -> None:
+        """Check width and parameters.
+
+        Raises:
+            CircuitError: an unsupported width, a wrong number of parameters, or one out of range; names the range.
+        """
+        if width not in self.widths:
+            raise CircuitError(f"{self.name} exists for operand widths {_spans(self.widths)}, not {width}")
+        if len(parameters) != len(self.parameters):
+            wanted = ", ".join(p.name for p in self.parameters) or "no parameters"
+            given = ", ".join(map(str, parameters)) or "none"
+            raise CircuitError(f"{self.name}{width} takes {wanted}, got {given}; write {self._pattern(width)}")
+        for parameter, value in zip(self.parameters, parameters, strict=True):
+            low, high = parameter.low(width), parameter.high(width)
+            if not low <= value <= high:
+                name = self.circuit_name(width, parameters)
+                raise CircuitError(f"{parameter.name}={value} in {name!r} is out of range; use {low}..{high}")
+
+    def build(self, width: int, parameters: Sequence[int] = ()) -> Circuit:
+        """Return the netlist with input ports a and b (width bits each) and output port p (2 * width bits).
+
+        Raises:
+            CircuitError: as `check`.
+        """
+        self.check(width, parameters)
+        builder = CircuitBuilder(self.circuit_name(width, parameters), self.source)
+        a, b = builder.input("a", width), builder.input("b", width)
+        with builder.block("multiplier"):
+            product = self.generate(builder, a, b, *parameters)
+        builder.output("p", product)
+        return builder.build()
+
+    def _pattern(self, width: int) -> str:
+        return f"{self.name}{width}" + "".join(f"_<{p.name}>" for p in self.parameters)
+
+
+MULTIPLIERS: Registry[Family] = Registry("multiplier family", "laxity.multipliers")
+"""All multiplier families; other packages add theirs through the entry-point group ``laxity.multipliers``."""
+
+
+def multiplier_family(
+    name: str,
+    *,
+    source: str,
+    parameters: Sequence[Parameter] = (),
+    grid: Callable[[int], Sequence[tuple[int, ...]]] = lambda width: [()],
+    widths: Sequence[int] = tuple(range(MIN_WIDTH, MAX_WIDTH + 1)),
+) -> Callable[[Generate], Family]:
+    """Return a decorator that turns a generator function into a registered `Family`.
+
+    Raises:
+        CircuitError: the name holds anything but lower-case letters.
+    """
+    if not (name.isalpha() and name.isascii() and name.islower()):
+        raise CircuitError(f"multiplier family name {name!r} must be lower-case letters, as in 'drum'")
+
+    def wrap(generate: Generate) -> Family:
+        family = Family(name, generate, tuple(parameters), grid, source, tuple(widths))
+        return MULTIPLIERS.register(name)(family)
+
+    return wrap
+
+
+def _spans(widths: Sequence[int]) -> str:
+    if list(widths) == list(range(widths[0], widths[-1] + 1)):
+        return f"{widths[0]}..{widths[-1]}"
+    return ", ".join(map(str, widths))
