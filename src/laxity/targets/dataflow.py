@@ -1,0 +1,169 @@
+"""Counts of a weight-stationary systolic array: cycles, passes, and words moved between the levels of memory.
+
+One group of a demand is a matrix product: M rows (positions) x K reduction x N columns (output channels). The array has
+R rows and C columns of processing elements. A tile holds up to R x C weights: R of the K, C of the N. Activations enter
+at the left, one row of the array per index of K, and move through all C columns; partial sums move down through all R
+rows into the accumulator memory below each column, D words deep. When M exceeds D, the M rows are worked off in
+ceil(M / D) chunks, and every chunk loads the weights anew, because only D sums fit.
+
+Per tile and chunk of m rows: R cycles to shift the weights in, m cycles to stream, R + C - 2 cycles until the last sum
+has left the skewed array. With T_K = ceil(K / R), T_N = ceil(N / C) and chunks = ceil(M / D)::
+
+    cycles = calls * groups * T_K * T_N * (M + chunks * (2 R + C - 2))
+
+Source: for one chunk this is the run time of one fold in Samajdar et al., "A Systematic Methodology for Characterizing
+Scalability of DNN Accelerators using SCALE-Sim", ISPASS 2020, equation for one tile (2 S_R + S_C + T - 2).
+
+Weights are not loaded behind the running tile, and groups do not share the array: a depthwise layer (N = 1) uses one
+column. Laying groups block-diagonally would help by at most floor(R / K), which is 1 for 3 x 3 kernels on 16 rows, so
+the controller for it is not assumed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from laxity.core.demand import Demand
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayShape:
+    """Size of the array.
+
+    Attributes:
+        rows, columns: processing elements.
+        accumulator_words: depth D of the accumulator memory of one column.
+    """
+
+    rows: int
+    columns: int
+    accumulator_words: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What one site makes the array do for one sample, all groups and calls together.
+
+    Attributes:
+        cycles: clock cycles in which the array is busy.
+        tile_passes: tiles times chunks: how often weights are loaded into the array.
+        weight_passes: how often every stationary operand is read from its buffer.
+        activation_moves: words that pass an activation register: each streamed activation visits all columns.
+        sum_moves: words that pass a partial-sum register: each sum visits all rows.
+        activation_words: activations streamed from the activation buffer.
+        accumulator_words: partial sums that reach the accumulator memory; each is one read and one write.
+        utilisation: executed MACs per processing element and cycle, at most 1.
+    """
+
+    cycles: int
+    tile_passes: int
+    weight_passes: int
+    activation_moves: int
+    sum_moves: int
+    activation_words: int
+    accumulator_words: int
+    utilisation: float
+
+
+def count(demand: Demand, shape: ArrayShape) -> Counts:
+    """Counts of one demand in closed form (module documentation)."""
+    repeats = demand.groups * demand.calls
+    k_tiles = math.ceil(demand.reduction / shape.rows)
+    n_tiles = math.ceil(demand.columns / shape.columns)
+    chunks = math.ceil(demand.rows / shape.accumulator_words)
+    overhead = 2 * shape.rows + shape.columns - 2
+    cycles = repeats * k_tiles * n_tiles * (demand.rows + chunks * overhead)
+    activation_words = repeats * demand.rows * demand.reduction * n_tiles
+    accumulator_words = repeats * demand.rows * demand.columns * k_tiles
+    return Counts(
+        cycles=cycles,
+        tile_passes=repeats * k_tiles * n_tiles * chunks,
+        weight_passes=demand.calls * chunks,
+        activation_moves=activation_words * shape.columns,
+        sum_moves=accumulator_words * shape.rows,
+        activation_words=activation_words,
+        accumulator_words=accumulator_words,
+        utilisation=demand.macs / (cycles * shape.rows * shape.columns) if cycles else 0.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BufferSizes:
+    """Capacities of the two buffers, in bits."""
+
+    weight_bits: int
+    activation_bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bits that one site moves for one sample.
+
+    Attributes:
+        weight_read_bits: from the weight buffer, indices of compressed weights included.
+        weight_write_bits: into the weight buffer: the weights that do not stay resident.
+        activation_read_bits: from the activation buffer; also the stationary operand of products of two activations.
+        activation_write_bits: into the activation buffer: outputs, and for the first site the input.
+        dram_weight_bits: weights streamed from DRAM.
+        dram_boundary_bits: the network's input or output.
+        dram_spill_bits: activations that do not fit on chip: written once and read once.
+    """
+
+    weight_read_bits: float
+    weight_write_bits: float
+    activation_read_bits: float
+    activation_write_bits: float
+    dram_weight_bits: float
+    dram_boundary_bits: float
+    dram_spill_bits: float
+
+    @property
+    def dram_bits(self) -> float:
+        """All bits that cross the DRAM interface."""
+        return math.fsum((self.dram_weight_bits, self.dram_boundary_bits, self.dram_spill_bits))
+
+
+def traffic(demands: Sequence[Demand], counts: Sequence[Counts], sizes: BufferSizes) -> list[Traffic]:
+    """Bits moved per site.
+
+    Weights: the buffer keeps as many bits as it holds from sample to sample; what exceeds it,
+    ``max(0, total - capacity)``, is streamed from DRAM once per sample and charged to the sites in proportion to
+    their weight storage. Activations: what of the input and output of one call exceeds the buffer is written to DRAM
+    and read back. The input of the first site and the output of the last always cross DRAM.
+
+    Args:
+        demands: in running order.
+        counts: of each demand.
+        sizes: capacities.
+    """
+    stored = sum(d.weight_storage_bits for d in demands)
+    streamed_fraction = max(0, stored - sizes.weight_bits) / stored if stored else 0.0
+    last = len(demands) - 1
+    moved = []
+    for position, (demand, n) in enumerate(zip(demands, counts, strict=True)):
+        inputs = demand.input_elements * demand.input_bits
+        outputs = demand.output_elements * demand.output_bits
+        first_input = inputs if position == 0 else 0
+        streamed = demand.weight_storage_bits * streamed_fraction
+        moved.append(
+            Traffic(
+                weight_read_bits=demand.weight_storage_bits * n.weight_passes,
+                weight_write_bits=streamed,
+                activation_read_bits=n.activation_words * demand.input_bits + _stationary_bits(demand, n),
+                activation_write_bits=outputs + first_input,
+                dram_weight_bits=streamed,
+                dram_boundary_bits=first_input + (outputs if position == last else 0),
+                dram_spill_bits=2 * max(0, inputs + outputs - demand.calls * sizes.activation_bits),
+            )
+        )
+    return moved
+
+
+def _stationary_bits(demand: Demand, counts: Counts) -> int:
+    """Bits of the second operand where it is no stored weight (a product of two activations)."""
+    if demand.weight_elements:
+        return 0
+    elements = demand.groups * demand.reduction * demand.columns
+    return elements * demand.weight_bits * counts.weight_passes
