@@ -1,0 +1,1 @@
+"""Types, registries, seeds, serialisation and errors that everything else builds on."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from abc import ABC
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,7 +20,7 @@ TECHNIQUES: Registry[type[Approximation]] = Registry("technique", "laxity.techni
 
 
 @dataclasses.dataclass(frozen=True)
-class Approximation(ABC):
+class Approximation:
     """A technique with its parameters.
 
     A subclass is a frozen dataclass whose fields are plain JSON values. It states `kind` and `slot`, checks its

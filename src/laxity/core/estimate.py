@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
-class Basis(str, enum.Enum):
+class Basis(enum.StrEnum):
     """How a figure was obtained, from the strongest evidence to the weakest."""
 
     MEASURED = "measured"

@@ -64,6 +64,7 @@ class Site:
         slots: where approximations can act.
         group: sites of one group must share a STRUCTURE choice that changes shapes.
         functional: a call such as ``torch.matmul`` inside a forward method, not a module.
+        removable: its output channels can be removed without changing anything but the group's members.
     """
 
     name: str
@@ -71,3 +72,4 @@ class Site:
     slots: tuple[Slot, ...]
     group: str
     functional: bool = False
+    removable: bool = False

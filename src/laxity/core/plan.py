@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -49,7 +50,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.choices, key=lambda c: (c[0], c[1].order)))
-        for first, second in zip(ordered, ordered[1:], strict=False):
+        for first, second in itertools.pairwise(ordered):
             if first[:2] == second[:2]:
                 raise PlanError(f"site {first[0]!r} has two choices for slot {first[1].value!r}; keep one")
         for site, slot, choice in ordered:

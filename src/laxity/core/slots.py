@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 
-class Level(str, enum.Enum):
+class Level(enum.StrEnum):
     """The three levels of the stack."""
 
     DATA = "data"
@@ -13,7 +13,7 @@ class Level(str, enum.Enum):
     HARDWARE = "hardware"
 
 
-class Slot(str, enum.Enum):
+class Slot(enum.StrEnum):
     """Where an approximation acts. Definition order is the order of application."""
 
     INPUT = "input"

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from laxity.core.errors import ToolError
 from laxity.core.op import Site
-from laxity.core.slots import Slot
 from laxity.sites.find import run_recorded, sites_of
 from laxity.sites.fold import Norms, fold_batch_norm
 from laxity.sites.groups import channel_groups
@@ -24,14 +23,12 @@ class Prepared:
         model: folded copy of the user's model, eval mode.
         sites: in order of execution.
         norms: output mean and standard deviation that folded batch norms prescribe, per site.
-        prunable: sites whose output channels can be removed.
         example_input: float32 (1, ...), on the model's device.
     """
 
     model: nn.Module
     sites: tuple[Site, ...]
     norms: Norms
-    prunable: frozenset[str]
     example_input: Tensor
 
 
@@ -51,10 +48,5 @@ def prepare(model: nn.Module, example_input: Tensor, device: str | torch.device 
         groups = channel_groups(own, example, sites)
     except ToolError:
         groups = {}
-    named = tuple(replace(s, group=groups.get(s.name, s.name)) for s in sites)
-    return Prepared(own, named, norms, frozenset(groups), example)
-
-
-def weight_sites(sites: tuple[Site, ...]) -> list[Site]:
-    """Sites that hold a weight of their own."""
-    return [s for s in sites if Slot.STRUCTURE in s.slots]
+    named = tuple(replace(s, group=groups.get(s.name, s.name), removable=s.name in groups) for s in sites)
+    return Prepared(own, named, norms, example)

@@ -1,0 +1,62 @@
+"""What a technique sees while a plan is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from torch import Tensor, nn
+
+from laxity.core.op import Site
+
+if TYPE_CHECKING:
+    from laxity.circuits import Multiplier
+
+
+class WeightTransform(Protocol):
+    """Content of the STRUCTURE slot: a differentiable map from the stored weight to the weight that is used."""
+
+    def __call__(self, weight: Tensor) -> Tensor:
+        """Return the weight that takes part in the products; same shape and dtype."""
+
+
+class Layer(Protocol):
+    """An emulated operation, with one attribute per slot that a technique may fill.
+
+    Attributes:
+        site: the place in the original model.
+        weight: trainable float32 weight in the layout of the layer type.
+        channel_axis: axis of `weight` that runs over output channels.
+        structure, operand, multiplier: contents of the slots; None means exact.
+    """
+
+    site: Site
+    weight: Any
+    channel_axis: int
+    structure: Any
+    operand: Any
+    multiplier: Multiplier | None
+
+
+@dataclass(slots=True)
+class BuildContext:
+    """A model on its way from prepared to approximated.
+
+    Attributes:
+        model: a private copy that techniques may change.
+        example_input: float32 (1, ...).
+        sites: the sites as they stand now.
+    """
+
+    model: nn.Module
+    example_input: Tensor
+    sites: tuple[Site, ...]
+
+    def site(self, name: str) -> Site:
+        """The site of that name."""
+        return next(s for s in self.sites if s.name == name)
+
+    def members(self, group: str) -> Iterator[Site]:
+        """Sites of one dependency group."""
+        return (s for s in self.sites if s.group == group)

@@ -1,0 +1,160 @@
+"""Integer codes of weights and activations, with the straight-through estimator."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from laxity.core.errors import DataError
+from laxity.techniques.data.ranges import input_limits, weight_ratio
+
+
+class ActivationCode(nn.Module):
+    """Per-tensor integer code of an activation: ``q = clip(round(x / scale) + zero, low, high)``.
+
+    Symmetric codes are unsigned with zero 0 where no negative value was seen, else signed without the most negative
+    code, so that magnitudes fit a sign-magnitude multiplier. Affine codes are unsigned with a zero-point.
+
+    Args:
+        bits: width of the code, 2 to 8.
+        scheme: ``symmetric|affine``.
+        method: ``minmax|percentile|mse``.
+        percentile: used by ``percentile``.
+    """
+
+    scale: Tensor
+    zero: Tensor
+    limits: Tensor
+
+    def __init__(self, bits: int, scheme: str, method: str, percentile: float) -> None:
+        super().__init__()
+        self.bits, self.scheme, self.method, self.percentile = bits, scheme, method, percentile
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("zero", torch.zeros(()))
+        self.register_buffer("limits", torch.tensor([0, 2**bits - 1]))
+
+    @property
+    def code_range(self) -> tuple[int, int]:
+        """Smallest and largest code."""
+        low, high = self.limits.tolist()
+        return int(low), int(high)
+
+    @torch.no_grad()
+    def calibrate(self, values: Tensor, name: str) -> None:
+        """Set scale and zero-point from a sample of activations, float32 (n,).
+
+        Raises:
+            DataError: the sample holds NaN or infinite values; names the site.
+        """
+        if not bool(torch.isfinite(values).all()):
+            raise DataError(f"activations at site {name!r} are not finite on the calibration data; check the inputs")
+        unsigned = self.scheme == "affine" or float(values.min()) >= 0
+        top = 2**self.bits - 1 if unsigned else 2 ** (self.bits - 1) - 1
+        low, high = input_limits(values, top if unsigned else 2 * top, self.method, self.percentile)
+        if self.scheme == "affine":
+            scale = max(high - low, 1e-8) / top
+            self.zero.fill_(round(-low / scale))
+        else:
+            scale = max(high, -low, 1e-8) / top
+            self.zero.zero_()
+        self.scale.fill_(scale)
+        self.limits.copy_(torch.tensor([0 if unsigned else -top, top]))
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Integer codes of `x` as float32, same shape; no gradient."""
+        low, high = self.code_range
+        return torch.clamp(torch.round(x.detach() / self.scale) + self.zero, low, high)
+
+    def represent(self, x: Tensor, codes: Tensor) -> Tensor:
+        """The value that `codes` stand for; gradient 1 inside the representable range and 0 outside."""
+        low, high = self.code_range
+        bounded = torch.clamp(x, (low - self.zero) * self.scale, (high - self.zero) * self.scale)
+        return bounded + ((codes - self.zero) * self.scale - bounded).detach()
+
+
+class WeightCode(nn.Module):
+    """Integer code of a weight, per tensor or per output channel; the range follows the weight while it trains.
+
+    Args:
+        bits: 2 to 8.
+        scheme: ``symmetric`` (codes in +-(2^(bits-1) - 1), zero 0) or ``affine`` (unsigned with zero-points).
+        per_channel: one scale per output channel.
+        axis: output-channel axis of the weight.
+        channels: number of output channels.
+        method, percentile: as in `ActivationCode`.
+    """
+
+    ratio: Tensor
+
+    def __init__(
+        self, bits: int, scheme: str, per_channel: bool, axis: int, channels: int, method: str, percentile: float
+    ) -> None:
+        super().__init__()
+        self.bits, self.scheme, self.per_channel, self.axis = bits, scheme, per_channel, axis
+        self.method, self.percentile = method, percentile
+        self.register_buffer("ratio", torch.ones(channels if per_channel else 1))
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether codes are signed around zero."""
+        return self.scheme == "symmetric"
+
+    @property
+    def code_range(self) -> tuple[int, int]:
+        """Smallest and largest code."""
+        top = 2 ** (self.bits - 1) - 1
+        return (-top, top) if self.symmetric else (0, 2**self.bits - 1)
+
+    @torch.no_grad()
+    def calibrate(self, weight: Tensor) -> None:
+        """Choose which fraction of each channel's range the codes cover."""
+        rows = self._rows(weight)
+        self.ratio.copy_(weight_ratio(rows, self.code_range[1], self.symmetric, self.method, self.percentile))
+
+    def scale_and_zero(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and zero-point for the present weight, float32 (channels,) or (1,)."""
+        rows = self._rows(weight.detach())
+        top = self.code_range[1]
+        if self.symmetric:
+            scale = (rows.abs().amax(1) * self.ratio / top).clamp_min(1e-12)
+            return scale, torch.zeros_like(scale)
+        low, high = rows.amin(1).clamp_max(0) * self.ratio, rows.amax(1).clamp_min(0) * self.ratio
+        scale = ((high - low) / top).clamp_min(1e-12)
+        return scale, torch.round(-low / scale)
+
+    def codes(self, weight: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+        """Integer codes as float32, same shape; no gradient."""
+        low, high = self.code_range
+        s, z = self._spread(scale, weight), self._spread(zero, weight)
+        return torch.clamp(torch.round(weight.detach() / s) + z, low, high)
+
+    def represent(self, weight: Tensor, codes: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+        """The value that `codes` stand for; gradient 1 inside the representable range and 0 outside."""
+        low, high = self.code_range
+        s, z = self._spread(scale, weight), self._spread(zero, weight)
+        bounded = torch.minimum(torch.maximum(weight, (low - z) * s), (high - z) * s)
+        return bounded + ((codes - z) * s - bounded).detach()
+
+    def _rows(self, weight: Tensor) -> Tensor:
+        return weight.movedim(self.axis, 0).flatten(1) if self.per_channel else weight.reshape(1, -1)
+
+    def _spread(self, values: Tensor, weight: Tensor) -> Tensor:
+        if values.numel() == 1:
+            return values.reshape(())
+        shape = [1] * weight.dim()
+        shape[self.axis] = -1
+        return values.reshape(shape)
+
+
+class IntegerOperands(nn.Module):
+    """Content of the OPERAND slot: the codes of both operands of a site.
+
+    Attributes:
+        input: code of the (left) activation.
+        weight: code of the weight; for a product of two activations, the code of the right activation.
+    """
+
+    def __init__(self, input_code: ActivationCode, weight_code: WeightCode | ActivationCode) -> None:
+        super().__init__()
+        self.input = input_code
+        self.weight = weight_code

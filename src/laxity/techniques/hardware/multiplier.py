@@ -1,0 +1,72 @@
+"""MULTIPLIER: products by an approximate circuit of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import ClassVar
+
+from laxity.circuits import catalogue
+from laxity.core.approximation import TECHNIQUES, Approximation
+from laxity.core.demand import Demand
+from laxity.core.errors import PlanError
+from laxity.core.op import Site
+from laxity.core.slots import Slot
+from laxity.techniques.context import BuildContext, Layer
+
+
+@TECHNIQUES.register("multiplier")
+@dataclass(frozen=True)
+class CircuitMultiplier(Approximation):
+    """Every product of the site is computed by the named circuit, on magnitudes, with the sign applied outside.
+
+    Attributes:
+        name: catalogue name of an unsigned multiplier, for example ``drum8_4``; operand a is the activation.
+    """
+
+    kind: ClassVar[str] = "multiplier"
+    slot: ClassVar[Slot] = Slot.MULTIPLIER
+
+    name: str = "dadda8"
+
+    def __post_init__(self) -> None:
+        if catalogue.get(self.name).signed:
+            raise PlanError(
+                f"multiplier {self.name!r} is a two's complement circuit; sites multiply magnitudes and apply the sign "
+                "outside, so name the unsigned one (without the 's' after the width)"
+            )
+
+    def label(self) -> str:
+        """The circuit's name."""
+        return self.name
+
+    def attach(self, context: BuildContext, layers: Sequence[Layer]) -> None:
+        """Set the circuit.
+
+        Raises:
+            PlanError: a site has no integer operands.
+        """
+        circuit = catalogue.get(self.name)
+        for layer in layers:
+            if layer.operand is None:
+                raise PlanError(
+                    f"site {layer.site.name!r} has a multiplier but floating-point operands; "
+                    "give it an OPERAND choice such as {'kind': 'integer'}"
+                )
+            layer.multiplier = circuit
+
+    def demand(self, demand: Demand, facts: Mapping[str, float]) -> Demand:
+        """Another circuit in the processing element."""
+        return replace(demand, multiplier=self.name)
+
+    @classmethod
+    def candidates(cls, site: Site) -> Sequence[Approximation]:
+        """All approximate 8-bit circuits of the catalogue, smallest mean error first."""
+        return [cls(name) for name in _by_error()]
+
+
+@cache
+def _by_error() -> tuple[str, ...]:
+    errors = {name: catalogue.get(name).metrics().med for name in catalogue.names(width=8)}
+    return tuple(sorted((n for n, med in errors.items() if med > 0), key=lambda n: (errors[n], n)))
