@@ -18,7 +18,7 @@ _EPS = 1e-3
 
 
 def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """Pad (N, C, H, W) with zeros so that a convolution without padding gives ceil(H / stride) rows, as TensorFlow does.
+    """Pad (N, C, H, W) with zeros as TensorFlow's ``same`` does: the convolution gives ceil(H / stride) rows.
 
     Where the number of added rows or columns is odd, the extra one is at the bottom or the right.
     """

@@ -42,3 +42,8 @@ DEFAULT_NETWORKS = {"digits": "digits_cnn", "mnist": "lenet5", "fashion_mnist": 
 def default_data_dir() -> Path:
     """The folder named by the environment variable ``LAXITY_DATA``, else ``data`` in the working directory."""
     return Path(os.environ.get("LAXITY_DATA") or "data")
+
+
+def trained_path(data_dir: Path, task: str, network: str) -> Path:
+    """Where the weights of a built-in task trained here are written and looked for."""
+    return data_dir / "weights" / f"{task}_{network}.safetensors"

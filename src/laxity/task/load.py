@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from laxity.task import builtin as _builtin  # noqa: F401
 from laxity.task import digits as _digits  # noqa: F401
 from laxity.task.base import TaskRequest, default_data_dir, tasks
 from laxity.task.task import Task, check_task

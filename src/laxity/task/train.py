@@ -18,7 +18,7 @@ from torch import nn
 from laxity.core.errors import ConfigError, TaskError
 from laxity.core.seeds import derive
 from laxity.core.serial import write_json
-from laxity.task.base import DEFAULT_NETWORKS, TaskRequest, default_data_dir, tasks
+from laxity.task.base import DEFAULT_NETWORKS, TaskRequest, default_data_dir, tasks, trained_path
 from laxity.task.splits import Split, batches
 from laxity.task.task import Task
 from laxity.task.weights import write_state
@@ -170,9 +170,8 @@ def _one_epoch(
     order = torch.Generator().manual_seed(derive(seed, "train", "order", number))
     change = torch.Generator().manual_seed(derive(seed, "train", "augment", number))
     total = 0.0
-    for inputs, targets in batches(task.train, recipe.batch_size, generator=order):
-        if task.augment is not None:
-            inputs = task.augment(inputs, change)
+    for clean, targets in batches(task.train, recipe.batch_size, generator=order):
+        inputs = clean if task.augment is None else task.augment(clean, change)
         loss = task.loss(model(inputs), targets)
         optimiser.zero_grad()
         loss.backward()
@@ -235,11 +234,6 @@ def train_named(
     size = write_state(path, result.model)
     write_json(path.with_suffix(".json"), _record(name, chosen, result, size))
     return result, path
-
-
-def trained_path(data_dir: Path, task: str, network: str) -> Path:
-    """Where the weights of a task trained here are written and looked for."""
-    return data_dir / "weights" / f"{task}_{network}.safetensors"
 
 
 def _record(name: str, network: str, result: TrainResult, size_bytes: int) -> dict[str, object]:

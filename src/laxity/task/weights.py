@@ -21,7 +21,7 @@ _SHOWN = 4
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from ``.safetensors``, or from a torch file (``.pt``, ``.pth``) that holds tensors only.
+    """Read a state dict from ``.safetensors``, or from a torch file (``.pt``, ``.pth``, ``.th``) of plain tensors.
 
     A torch file may hold the state dict itself or a mapping with the key ``state_dict``. Nothing in it is executed.
 
@@ -32,9 +32,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise TaskError(f"no weights at {path}; give an existing .safetensors or .pt file")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    if path.suffix in {".pt", ".pth", ".tar", ".ckpt"}:
+    if path.suffix in {".pt", ".pth", ".th"}:
         return _read_torch(path)
-    raise TaskError(f"weights {path} end in {path.suffix!r}; accepted are .safetensors and torch files (.pt, .pth)")
+    raise TaskError(
+        f"weights {path} end in {path.suffix!r}; accepted are .safetensors and torch files (.pt, .pth, .th)"
+    )
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -71,6 +73,8 @@ def _first_line(error: BaseException) -> str:
 def load_weights(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Copy `state` into `model`; every tensor must be there, and fit, except BatchNorm's counters of batches.
 
+    The prefix ``module.``, which DataParallel puts before every name, is removed.
+
     Args:
         model: the network, changed in place.
         state: tensors by name; floating tensors are converted to float32.
@@ -80,6 +84,8 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], source: str) -> 
         TaskError: names are missing or unexpected, shapes differ, or a value is NaN or infinite.
     """
     own = model.state_dict()
+    if all(n.startswith("module.") for n in state) and not any(n.startswith("module.") for n in own):
+        state = {n.removeprefix("module."): value for n, value in state.items()}
     counters = {name for name in own if name.endswith("num_batches_tracked")}
     missing = [n for n in own if n not in state and n not in counters]
     unexpected = [n for n in state if n not in own and not n.endswith("num_batches_tracked")]
@@ -117,11 +123,8 @@ def _names_differ(
             shown = ", ".join(f"{n} {tuple(tensors[n].shape)}" for n in names[:_SHOWN])
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             parts.append(f"{len(names)} {label} ({shown}{more})")
-    stripped = {name.removeprefix("module.") for name in state}
-    hint = "choose the network that these weights belong to"
-    if unexpected and stripped >= set(missing) and any(n.startswith("module.") for n in unexpected):
-        hint = "remove the prefix 'module.' that DataParallel adds"
-    return f"weights of {source} do not fit {type(model).__name__}: {'; '.join(parts)}; {hint}"
+    remedy = "choose the network that these weights belong to, or rename the tensors"
+    return f"weights of {source} do not fit {type(model).__name__}: {'; '.join(parts)}; {remedy}"
 
 
 def write_state(path: Path, model: nn.Module) -> int:
