@@ -1,5 +1,6 @@
 """Arithmetic circuits: one netlist, and all that follows from it (table, errors, Verilog, area, delay, energy)."""
 
+from laxity.circuits.activity import Switching, switching_energy
 from laxity.circuits.builder import CircuitBuilder
 from laxity.circuits.catalogue import circuit, describe, get, names
 from laxity.circuits.cells import CellLibrary, default_library, load_library
@@ -7,9 +8,11 @@ from laxity.circuits.family import MULTIPLIERS, Family, Parameter, multiplier_fa
 from laxity.circuits.metrics import ErrorMetrics, error_metrics
 from laxity.circuits.multiplier import Multiplier
 from laxity.circuits.netlist import Circuit, Gate, Port
+from laxity.circuits.pe import ProcessingElement, processing_element
 from laxity.circuits.signed import sign_magnitude
 from laxity.circuits.simulate import evaluate, product_table
 from laxity.circuits.timing import delay_ns
+from laxity.circuits.verilog import to_verilog
 
 __all__ = [
     "MULTIPLIERS",
@@ -22,6 +25,8 @@ __all__ = [
     "Multiplier",
     "Parameter",
     "Port",
+    "ProcessingElement",
+    "Switching",
     "circuit",
     "default_library",
     "delay_ns",
@@ -32,6 +37,9 @@ __all__ = [
     "load_library",
     "multiplier_family",
     "names",
+    "processing_element",
     "product_table",
     "sign_magnitude",
+    "switching_energy",
+    "to_verilog",
 ]

@@ -1,0 +1,1 @@
+"""Register-transfer level output: Verilog with test benches and vectors."""
