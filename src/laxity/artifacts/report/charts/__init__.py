@@ -1,0 +1,1 @@
+"""The charts of the report: each file turns a `RunView` into plotly JSON."""

@@ -1,0 +1,152 @@
+"""Put charts, tables and words of one run into a single HTML text that works without a network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from laxity.artifacts.report import tables, wording
+from laxity.artifacts.report.charts.base import Chart
+from laxity.artifacts.report.charts.circuit import circuit_chart
+from laxity.artifacts.report.charts.cost import component_chart, site_chart
+from laxity.artifacts.report.charts.faults import fault_chart
+from laxity.artifacts.report.charts.front import front_chart, hidden, levels_present, stages_present
+from laxity.artifacts.report.charts.levels import levels_chart, quality_chart
+from laxity.artifacts.report.charts.sensitivity import sensitivity_chart
+from laxity.artifacts.report.load import RunView, load_run
+from laxity.core.serial import write_atomic
+
+REPORT_NAME = "report.html"
+
+
+def render_report(run: Path) -> str:
+    """Render the report of a run folder.
+
+    The result depends on the folder's content only: equal folders give equal text.
+
+    Args:
+        run: folder written by an optimize or demo run.
+
+    Returns:
+        One HTML document with style, scripts and data inline.
+
+    Raises:
+        RunError: a file of the folder is missing or malformed; names it.
+    """
+    view = load_run(run)
+    script = _asset("report.js")
+    plotly = _plotly()
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters.update(
+        percent=wording.percent,
+        number=wording.number,
+        quantity=wording.quantity,
+        duration=wording.duration,
+        points=wording.points,
+        signed_points=wording.signed_points,
+    )
+    return environment.get_template("template.html").render(
+        **_words(view),
+        **_tables(view),
+        charts=_charts(view),
+        circuits=[
+            (use, tables.circuit_facts(use), _drawn(circuit_chart(use, index)))
+            for index, use in enumerate(view.details.circuits)
+        ],
+        style=Markup(_asset("style.css")),
+        script=Markup(script),
+        plotly=Markup(plotly),
+        script_hashes=[_csp_hash(script), _csp_hash(plotly)],
+    )
+
+
+def write_report(run: Path) -> Path:
+    """Render the report of a run folder and write it there as ``report.html``, whole or not at all.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        RunError: a file of the folder is missing or malformed, or the report cannot be written.
+    """
+    path = run / REPORT_NAME
+    write_atomic(path, render_report(run))
+    return path
+
+
+def script_json(value: Any) -> Markup:
+    """JSON that cannot leave a script element: no ``<``, ``>`` or ``&`` appears in it, only their escapes."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def _drawn(chart: Chart) -> tuple[Chart, Markup | None]:
+    return chart, script_json(chart.figure) if chart.figure is not None else None
+
+
+def _charts(view: RunView) -> dict[str, tuple[Chart, Markup | None]]:
+    makers = (front_chart, levels_chart, component_chart, site_chart, sensitivity_chart, quality_chart, fault_chart)
+    return {chart.name: _drawn(chart) for chart in (make(view) for make in makers)}
+
+
+def _words(view: RunView) -> dict[str, Any]:
+    recorded = view.front.baseline.energy_ratio
+    exact_pj = view.front.int8_exact.energy_pj
+    if recorded is None and exact_pj > 0:
+        recorded = view.front.baseline.energy_pj / exact_pj
+    return {
+        "view": view,
+        "manifest": view.manifest,
+        "metrics": view.metrics,
+        "quality": view.front.baseline.quality,
+        "baseline_ratio": recorded,
+        "verdict": wording.verdict(view),
+        "caution": wording.caution(view),
+        "comparison": wording.comparison(view),
+        "saving": wording.saving(view.metrics.energy_pj.ratio),
+        "level_names": wording.LEVEL_NAMES,
+        "levels": wording.LEVELS,
+        "front_levels": levels_present(view),
+        "front_stages": stages_present(view),
+        "hidden": hidden(view),
+    }
+
+
+def _tables(view: RunView) -> dict[str, Any]:
+    sources = tables.Sources()
+    return {
+        "site_rows": tables.site_rows(view),
+        "total_rows": tables.total_rows(view, sources),
+        "component_rows": tables.component_rows(view, sources),
+        "part_rows": tables.part_rows(view, sources),
+        "sources": sources.texts,
+        "sum_checks": tables.sum_checks(view),
+        "stage_rows": tables.stage_rows(view),
+        "options_text": tables.options_text(view.manifest),
+    }
+
+
+def _asset(name: str) -> str:
+    return resources.files("laxity.artifacts.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _csp_hash(script: str) -> str:
+    """Source expression of a content security policy that allows exactly this inline script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

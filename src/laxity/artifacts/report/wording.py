@@ -1,0 +1,132 @@
+"""Numbers and sentences as people read them."""
+
+from __future__ import annotations
+
+import math
+
+from laxity.artifacts.report.load import LevelBest, RunView
+
+THIN = "\u202f"
+MINUS = "\u2212"
+_PREFIXES = {"pJ": ("pJ", "nJ", "µJ", "mJ", "J"), "um2": ("µm²", "mm²"), "bit": ("bit", "kbit", "Mbit", "Gbit")}
+_STEPS = {"pJ": 1e3, "um2": 1e6, "bit": 1e3}
+_UNITS = {"um2": "µm²", "um^2": "µm²", "us": "µs"}
+LEVELS = ("data", "software", "hardware", "cross")
+LEVEL_NAMES = {"data": "data", "software": "software", "hardware": "hardware", "cross": "cross-layer"}
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with `digits` significant digits, thin spaces between thousands; a dash for None."""
+    if value is None:
+        return "–"
+    if value == 0:
+        return "0"
+    size = math.floor(math.log10(abs(value)))
+    if size >= 12 or size < -4:
+        mantissa, exponent = f"{value:.{max(digits - 2, 0)}e}".split("e")
+        return f"{mantissa}·10{_superscript(int(exponent))}".replace("-", MINUS)
+    places = max(0, digits - 1 - size)
+    text = f"{value:,.{places}f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text.replace(",", THIN).replace("-", MINUS)
+
+
+def percent(value: float, places: int = 1) -> str:
+    """A fraction as percent."""
+    return f"{value * 100:.{places}f}{THIN}%".replace("-", MINUS)
+
+
+def points(value: float) -> str:
+    """A difference of fractions as percentage points, without sign."""
+    amount = round(abs(value) * 100, 2)
+    text = f"{amount:.2f}".rstrip("0").rstrip(".")
+    return f"{text} {'point' if text == '1' else 'points'}"
+
+
+def signed_points(value: float) -> str:
+    """A difference of fractions in percentage points, with sign, without unit."""
+    return f"{value * 100:+.2f}".replace("-", MINUS)
+
+
+def quantity(value: float, unit: str) -> str:
+    """A value with its unit, in the SI prefix that keeps it short."""
+    step, names = _STEPS.get(unit), _PREFIXES.get(unit, (_UNITS.get(unit, unit),))
+    index = 0
+    while step and abs(value) >= step and index + 1 < len(names):
+        value, index = value / step, index + 1
+    return f"{number(value)}{THIN}{names[index]}"
+
+
+def duration(seconds: float) -> str:
+    """Wall time in the two largest units."""
+    if seconds < 60:
+        return f"{number(seconds, 3)}{THIN}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{THIN}min {rest}{THIN}s"
+    return f"{minutes // 60}{THIN}h {minutes % 60}{THIN}min"
+
+
+def saving(ratio: float) -> str:
+    """An energy ratio as a phrase: ``61 % less energy``."""
+    change = round((1 - ratio) * 100)
+    if change == 0:
+        return "the same energy"
+    return f"{abs(change)}{THIN}% {'less' if change > 0 else 'more'} energy"
+
+
+def verdict(view: RunView) -> str:
+    """The result in one sentence, met or not."""
+    metrics, metric = view.metrics, view.front.baseline.quality.metric
+    drop = metrics.drop
+    if round(abs(drop) * 100, 2) == 0:
+        change = f"unchanged {metric}"
+    else:
+        change = f"{points(drop)} {'lower' if drop > 0 else 'higher'} {metric}"
+    sentence = f"{saving(metrics.energy_pj.ratio)} at {change}"
+    budget = f"the budget of {points(view.manifest.max_drop)} is {'met' if metrics.met else 'not met'}"
+    return f"{sentence}; {budget}."[:1].upper() + f"{sentence}; {budget}."[1:]
+
+
+def caution(view: RunView) -> str:
+    """How sure the verdict is: where the interval of the drop lies relative to the budget."""
+    budget, drop = view.manifest.max_drop, view.metrics.drop_interval
+    span = f"{signed_points(drop.low)} to {signed_points(drop.high)} points"
+    level = f"{view.front.baseline.quality.confidence * 100:g}{THIN}%"
+    start = (
+        f"The {level} interval of the drop on {number(view.metrics.samples, 9)} {view.metrics.split} samples is {span}"
+    )
+    if drop.high <= budget:
+        return f"{start}, wholly inside the budget."
+    if drop.low > budget:
+        return f"{start}, wholly outside the budget."
+    return f"{start}; it crosses the budget, so more test samples would be needed to be sure."
+
+
+def comparison(view: RunView) -> str:
+    """What crossing levels gained over the best single level, honestly."""
+    single = [(name, best) for name in LEVELS[:3] if (best := _met(view, name)) is not None]
+    cross = _met(view, "cross")
+    if cross is None and not single:
+        return "No plan of any level met the budget."
+    if cross is None:
+        name, best = min(single, key=lambda pair: pair[1].energy_ratio)
+        return f"No cross-layer plan met the budget; the best single level is {name} with {saving(best.energy_ratio)}."
+    if not single:
+        return f"Only crossing levels met the budget: {saving(cross.energy_ratio)} than the exact 8-bit network."
+    name, best = min(single, key=lambda pair: pair[1].energy_ratio)
+    relative = cross.energy_ratio / best.energy_ratio if best.energy_ratio > 0 else 1.0
+    start = f"Crossing levels takes {saving(cross.energy_ratio)} than the exact 8-bit network"
+    if round((1 - relative) * 100) > 0:
+        return f"{start}; the best single level, {name}, takes {saving(best.energy_ratio)}. That is {saving(relative)} again."
+    return f"{start}; the {name} level alone takes {saving(best.energy_ratio)}, so crossing levels gained nothing here."
+
+
+def _met(view: RunView, level: str) -> LevelBest | None:
+    best = view.front.levels.get(level)
+    return best if best is not None and best.met else None
+
+
+def _superscript(value: int) -> str:
+    return str(value).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

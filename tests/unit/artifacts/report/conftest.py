@@ -1,0 +1,325 @@
+"""A deterministic, clearly synthetic run folder with every part that a report shows."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from laxity.circuits import catalogue
+from laxity.core.estimate import Basis, Estimate
+from laxity.core.records import Evaluation, Quality, Reliability
+from laxity.core.seeds import stream
+from laxity.core.serial import content_key, to_json
+
+SAMPLES = 540
+BASE = 0.978
+SITES = (
+    ("stem.conv", "conv2d", 92_160, 144),
+    ("stage1.0.conv1", "conv2d", 589_824, 2_304),
+    ("stage1.0.conv2", "conv2d", 589_824, 2_304),
+    ("stage2.0.conv1", "conv2d", 294_912, 4_608),
+    ("stage2.0.conv2", "conv2d", 589_824, 9_216),
+    ("head.fc1", "linear", 32_768, 32_768),
+    ("head.fc2", "linear", 640, 640),
+)
+CHOICES = {
+    "stem.conv": {"operand": "INT8", "multiplier": "drum8_4"},
+    "stage1.0.conv1": {"structure": "keep 75 %", "operand": "w4 a8", "multiplier": "bam8_6_2"},
+    "stage1.0.conv2": {"operand": "w4 a6", "multiplier": "drum8_4"},
+    "stage2.0.conv1": {"structure": "keep 50 %", "operand": "w4 a8", "multiplier": "bam8_6_2"},
+    "stage2.0.conv2": {"structure": "keep 50 %", "operand": "w3 a6", "skip": "perforate 1/4", "multiplier": "drum8_4"},
+    "head.fc1": {"structure": "keep 25 %", "operand": "w4 a8"},
+    "head.fc2": {},
+}
+CANDIDATES = (
+    ("data", "operand", "w6 a8", 0.0004),
+    ("data", "operand", "w4 a8", 0.012),
+    ("data", "operand", "w4 a6", 0.03),
+    ("data", "operand", "w3 a6", 0.11),
+    ("software", "structure", "keep 75 %", 0.006),
+    ("software", "structure", "keep 50 %", 0.05),
+    ("software", "structure", "keep 25 %", 0.4),
+    ("software", "skip", "perforate 1/4", 0.02),
+    ("hardware", "multiplier", "drum8_6", -0.0002),
+    ("hardware", "multiplier", "drum8_4", 0.004),
+    ("hardware", "multiplier", "bam8_6_2", 0.015),
+    ("hardware", "multiplier", "mitchell8", 0.08),
+)
+COMPONENTS = (
+    ("multiplier", 0.24, Basis.SYNTHESISED, "synthetic cell library, typical corner"),
+    ("adder", 0.08, Basis.SYNTHESISED, "synthetic cell library, typical corner"),
+    ("registers", 0.17, Basis.PUBLISHED, "an invented table of register energies, for tests only"),
+    ("sram", 0.28, Basis.SCALED, "an invented memory figure scaled from 65 nm to 45 nm"),
+    ("dram", 0.23, Basis.MODELLED, "an invented constant per bit"),
+)
+LEVEL_FLOORS = {"data": 0.56, "software": 0.6, "hardware": 0.71, "cross": 0.33}
+
+
+def interval(value: float, samples: int = SAMPLES) -> tuple[float, float]:
+    """A normal interval, good enough for drawing."""
+    half = 1.96 * math.sqrt(max(value * (1 - value), 1e-4) / samples)
+    return max(0.0, value - half), min(1.0, value + half)
+
+
+def quality(value: float, split: str = "validation") -> Quality:
+    low, high = interval(value)
+    return Quality("accuracy", value, low, high, 3.2 * (1 - value), SAMPLES, split)
+
+
+def search_points() -> list[dict[str, Any]]:
+    """Plans of all four searches: cheap plans lose accuracy, cross-layer plans least."""
+    rng = stream(7, "report fixture")
+    found = []
+    for level, floor in LEVEL_FLOORS.items():
+        for index in range(70 if level == "cross" else 26):
+            ratio = floor + (1 - floor) * float(rng.beta(1.2, 1.5))
+            edge = math.exp(-8.5 * (ratio - floor * 0.93) / (1 - floor))
+            value = BASE - 0.32 * edge - abs(float(rng.normal(0, 0.006))) - 0.4 * float(rng.random() < 0.06)
+            stage = "sensitivity" if index % 5 == 0 else "recovery" if index % 11 == 3 else "search"
+            found.append(point(level, stage, min(1.0, round(value * SAMPLES) / SAMPLES), ratio, index))
+    for p in found:
+        p["on_front"] = not any(
+            q["quality"] >= p["quality"] and q["energy_ratio"] < p["energy_ratio"] for q in found if q is not p
+        )
+    return found
+
+
+def point(level: str, stage: str, value: float, ratio: float, index: int) -> dict[str, Any]:
+    low, high = interval(value)
+    return {
+        "plan_key": content_key([level, index]),
+        "level": level,
+        "stage": stage,
+        "quality": value,
+        "low": low,
+        "high": high,
+        "energy_ratio": ratio,
+        "energy_pj": ratio * 2_400_000.0,
+        "area_um2": 310_000 * (0.5 + ratio / 2),
+        "latency_cycles": 61_000 * (0.6 + 0.4 * ratio),
+        "on_front": False,
+        "label": f"{level} plan {index}: w4 a8, drum8_4 in 5 of 7 sites",
+    }
+
+
+def best_of(points: list[dict[str, Any]], level: str, budget: float) -> dict[str, Any]:
+    members = [p for p in points if p["level"] == level and BASE - p["quality"] <= budget]
+    best = min(members, key=lambda p: p["energy_ratio"])
+    return {k: best[k] for k in ("plan_key", "energy_ratio", "quality", "label")} | {
+        "drop": BASE - best["quality"],
+        "met": True,
+    }
+
+
+def energies(macs: float, factor: dict[str, float]) -> dict[str, Estimate]:
+    parts = {}
+    for name, share, basis, source in COMPONENTS:
+        value = macs * share * factor.get(name, 1.0)
+        spread = 0.0 if basis is Basis.SYNTHESISED else 0.2
+        parts[name] = Estimate(value, value * (1 - spread), value * (1 + spread), "pJ", basis, source)
+    return parts
+
+
+def details() -> dict[str, Any]:
+    sites = []
+    for name, kind, macs, weights in SITES:
+        choices = CHOICES[name]
+        saved = 0.85 - 0.13 * len(choices) if choices else 1.0
+        factor = {"multiplier": saved * (0.55 if "multiplier" in choices else 1), "adder": saved, "registers": saved}
+        factor |= {"sram": saved * 0.95, "dram": saved * 0.7 if "operand" in choices else 1.0}
+        exact, after = energies(macs, {}), energies(macs, factor)
+        sites.append(
+            {"name": name, "kind": kind, "macs": macs, "weights": weights, "choices": choices}
+            | {"int8_exact": exact, "approximated": after}
+        )
+    totals = {
+        key: total_of([s[key] for s in sites], scale) for key, scale in (("int8_exact", 1), ("approximated", 0.6))
+    }
+    used = {"drum8_4": ["stem.conv", "stage1.0.conv2", "stage2.0.conv2"], "bam8_6_2": ["stage1.0.conv1"]}
+    keys = ("name", "area_um2", "delay_ns", "gates", "ep", "med", "wce", "mred", "nmed", "bias", "table_sha256")
+    circuits = []
+    for name, places in used.items():
+        facts = catalogue.describe(name)
+        circuits.append({k: facts[k] for k in keys} | {"sites": places})
+    return {"sites": sites, "totals": totals, "circuits": circuits, "faults": faults()}
+
+
+def total_of(sites: list[dict[str, Estimate]], scale: float) -> dict[str, Estimate]:
+    model = "an invented array of 16 x 16 elements"
+    return {
+        "energy_pj": Estimate.total((e for s in sites for e in s.values()), "pJ"),
+        "area_um2": Estimate(310_000 * scale, 290_000 * scale, 340_000 * scale, "um2", Basis.SYNTHESISED, model),
+        "latency_cycles": Estimate.point(round(61_440 * (0.5 + scale / 2)), "cycles", Basis.MODELLED, model),
+        "memory_bits": Estimate.point(round(415_872 * scale), "bit", Basis.MEASURED, "size of the stored weights"),
+    }
+
+
+def faults() -> dict[str, list[Reliability]]:
+    found = {}
+    for name, knee in (("original", 3e-6), ("int8_exact", 6e-4), ("approximated", 4e-4)):
+        rows = []
+        for rate in (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2):
+            value = 0.1 + (BASE - 0.11) / (1 + (rate / (knee * 3)) ** 1.3)
+            half = 0.05 * math.exp(-((math.log10(max(rate, 1e-9)) - math.log10(knee * 3)) ** 2) / 1.2) + 0.003
+            rows.append(
+                Reliability("bits of stored weights", rate, value, value - half, value + half, 40, 270, BASE - value)
+            )
+        found[name] = rows
+    return found
+
+
+def journal(points: list[dict[str, Any]]) -> str:
+    lines = []
+    for p in points:
+        record = Evaluation(
+            plan_key=p["plan_key"],
+            plan={"sites": {}, "recovery": None},
+            task="synthetic digits",
+            fingerprint="0123456789abcdef",
+            target="invented-array",
+            seed=7,
+            stage=p["stage"],
+            level=p["level"],
+            quality=quality(p["quality"]),
+            disagreement=0.02,
+            energy_pj=p["energy_pj"],
+            energy_ratio=p["energy_ratio"],
+            area_um2=p["area_um2"],
+            latency_cycles=p["latency_cycles"],
+            memory_bits=250_000.0,
+            seconds=0.4,
+            versions={"laxity": "0.1.0"},
+        )
+        lines.append(json.dumps(record.to_json()))
+    return "\n".join(lines) + "\n"
+
+
+def manifest() -> dict[str, Any]:
+    constants = [
+        {"name": f"{n} energy", "value": round(share * 3.1, 3), "unit": "pJ", "basis": basis.value, "source": source}
+        for n, share, basis, source in COMPONENTS
+    ]
+    versions = {"python": "3.11.2", "torch": "2.13.0", "numpy": "2.4.1", "optuna": "4.5.0", "torch-pruning": None}
+    return {
+        "laxity": "0.1.0",
+        "command": "laxity optimize synthetic-digits --target invented-array --max-drop 0.01 --seed 7",
+        "created": "2026-01-02T03:04:05+00:00",
+        "seed": 7,
+        "versions": versions,
+        "task": {
+            "name": "synthetic digits",
+            "fingerprint": "0123456789abcdef",
+            "notes": "An invented task: every figure of this run is synthetic.",
+            "samples": {"train": 1000, "calibration": 128, "validation": SAMPLES, "test": SAMPLES},
+        },
+        "target": {
+            "name": "invented-array",
+            "description": "A weight-stationary array that does not exist.",
+            "constants": constants,
+        },
+        "max_drop": 0.01,
+        "options": {"searcher": "evolutionary", "trials": 148},
+        "seconds": 84.2,
+    }
+
+
+def metrics(cost: dict[str, Any], evaluations: int) -> dict[str, Any]:
+    before, after = (cost["totals"][k]["energy_pj"].value for k in ("int8_exact", "approximated"))
+    base, value = 0.9759, 0.9722
+    return {
+        "task": "synthetic digits",
+        "target": "invented-array",
+        "seed": 7,
+        "split": "test",
+        "samples": SAMPLES,
+        "baseline": dict(zip(("value", "low", "high"), (base, *interval(base)), strict=True)),
+        "approximated": dict(zip(("value", "low", "high"), (value, *interval(value)), strict=True)),
+        "drop": base - value,
+        "drop_interval": {"low": -0.0045, "high": 0.0119},
+        "energy_pj": {"int8_exact": before, "approximated": after, "ratio": after / before},
+        "single_level": {"data": None, "software": None, "hardware": None},
+        "cross_level": None,
+        "evaluations": evaluations,
+        "seconds": 84.2,
+        "met": True,
+    }
+
+
+def sensitivity() -> list[dict[str, Any]]:
+    rng = stream(7, "report fixture", "sensitivity")
+    return [
+        {
+            "site": name,
+            "slot": slot,
+            "level": level,
+            "kind": slot,
+            "label": label,
+            "loss_increase": loss * float(rng.lognormal(0, 0.8)) * (2 if index == 0 else 1),
+            "energy_ratio": 1 - 0.3 * macs / 1e6,
+        }
+        for index, (name, _, macs, _) in enumerate(SITES)
+        for level, slot, label, loss in CANDIDATES
+        if not (slot == "skip" and name.startswith("head"))
+    ]
+
+
+def documents() -> dict[str, Any]:
+    """Every file of the run: path to its value, or to its text."""
+    points, cost = search_points(), details()
+    before = cost["totals"]["int8_exact"]["energy_pj"].value
+    levels = {level: best_of(points, level, 0.01) for level in LEVEL_FLOORS}
+    plan = {n: {s: {"kind": "synthetic", "label": v} for s, v in c.items()} for n, c in CHOICES.items() if c}
+    return {
+        "manifest.json": manifest(),
+        "evaluations.jsonl": journal(points),
+        "front.json": {
+            "baseline": {"quality": quality(BASE), "energy_pj": 9.3 * before},
+            "int8_exact": {"quality": quality(0.9765), "energy_pj": before, "energy_ratio": 1.0},
+            "points": points,
+            "levels": levels,
+            "selected": levels["cross"]["plan_key"],
+        },
+        "sensitivity.json": sensitivity(),
+        "best/plan.json": {"sites": plan, "recovery": None},
+        "best/metrics.json": metrics(cost, len(points)),
+        "best/details.json": cost,
+        "config.toml": 'task = "synthetic-digits"\ntarget = "invented-array"\nmax_drop = 0.01\nseed = 7\n',
+    }
+
+
+def write_run(folder: Path, files: dict[str, Any]) -> Path:
+    """Write the files of a run."""
+    for name, value in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(value if isinstance(value, str) else json.dumps(to_json(value)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("report") / "run", documents())
+
+
+@pytest.fixture
+def run_folder(_pristine: Path, tmp_path: Path) -> Path:
+    """A fresh copy of the synthetic run, free to be changed."""
+    return shutil.copytree(_pristine, tmp_path / "run")
+
+
+@pytest.fixture
+def edit() -> Callable[[Path, Callable[[Any], None]], None]:
+    """Change a JSON file in place: ``edit(path, change)`` calls ``change(document)``."""
+
+    def apply(path: Path, change: Callable[[Any], None]) -> None:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        change(document)
+        path.write_text(json.dumps(document), encoding="utf-8")
+
+    return apply
