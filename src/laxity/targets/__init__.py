@@ -1,1 +1,20 @@
 """Targets: machines that turn demands into energy, area, latency and memory. No torch here."""
+
+from laxity.targets import mac_array
+from laxity.targets.description import Constant, ConstantSpec, Description, Schema
+from laxity.targets.target import COST_MODELS, Target, load_target, target_names
+
+BUILT_IN_MODELS = (mac_array.MacArray,)
+"""Cost models that come with laxity; importing their modules registers them."""
+
+__all__ = [
+    "BUILT_IN_MODELS",
+    "COST_MODELS",
+    "Constant",
+    "ConstantSpec",
+    "Description",
+    "Schema",
+    "Target",
+    "load_target",
+    "target_names",
+]

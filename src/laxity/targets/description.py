@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from laxity.core.errors import TargetError
-from laxity.core.estimate import Basis
+from laxity.core.estimate import Basis, Estimate
 from laxity.core.registry import did_you_mean
 from laxity.core.serial import content_key, to_json
 
@@ -116,6 +116,15 @@ class Description:
             TargetError: the description has no such constant.
         """
         return int(self.constant(path).value)
+
+    def estimate(self, path: str, factor: float, unit: str) -> Estimate:
+        """The constant called ``"section.name"`` times a non-negative factor, as an estimate in `unit`.
+
+        Raises:
+            TargetError: the description has no such constant.
+        """
+        constant = self.constant(path)
+        return Estimate.point(constant.value * factor, unit, constant.basis, constant.source)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON form with every constant, its unit, basis and source."""

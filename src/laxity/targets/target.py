@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib import resources
@@ -12,6 +13,7 @@ from laxity.core.demand import Demand
 from laxity.core.errors import RegistryError, TargetError
 from laxity.core.records import Cost
 from laxity.core.registry import Registry, did_you_mean
+from laxity.core.serial import content_key
 from laxity.targets.description import Description, Schema, check_texts, merge_documents, read_document, resolve
 
 
@@ -41,10 +43,10 @@ class Target(ABC):
         """What the machine is, in one or two sentences."""
         return self.constants.text
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
-        """Content hash of the complete description: machines with equal constants, names and sources share it."""
-        return self.constants.key
+        """Content hash of everything that `describe` shows: names, constants and their sources."""
+        return content_key(self.describe())
 
     @property
     def baseline_multiplier(self) -> str:

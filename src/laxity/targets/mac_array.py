@@ -1,0 +1,276 @@
+"""Cost model of a weight-stationary systolic array with on-chip buffers and DRAM.
+
+Energy per site, by component:
+
+- ``multiplier``, ``accumulator``: switching of the element's netlist (core; adder and sign logic) on the operands
+  sampled at the site, inertial glitches included, times the MACs that are executed. Elements without work are isolated.
+- ``registers``: flip-flop toggles of activations and partial sums on their way through the array, and the gate inputs
+  that registers drive.
+- ``clock``: every flip-flop of every element in every busy cycle, whether or not a tile fills the array.
+- ``weight_buffer``, ``activation_buffer``, ``accumulator_memory``, ``dram``: bits moved times energy per bit;
+  ``accumulator_memory`` includes the addition below the columns.
+- ``leakage``: cells of the array over the run time.
+
+Not modelled: wires, leakage of the memories, the controller, requantisation, pooling and activation functions, residual
+additions, toggles of weight registers while weights are loaded (below 1 % of the clock). Weights are loaded between
+tiles, not behind them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from laxity.circuits.cells import CellLibrary, default_library
+from laxity.core.demand import Demand
+from laxity.core.errors import CircuitError, RegistryError, TargetError
+from laxity.core.estimate import Basis, Estimate
+from laxity.core.records import Cost
+from laxity.core.serial import to_json
+from laxity.targets.dataflow import ArrayShape, BufferSizes, Counts, Traffic, count, traffic
+from laxity.targets.description import ConstantSpec, Description, Schema
+from laxity.targets.pe_design import PeDesign, element, pe_design
+from laxity.targets.pe_energy import CACHE, MacEnergy, uniform_trace
+from laxity.targets.target import COST_MODELS, Target
+
+COMPONENTS = (
+    "multiplier",
+    "accumulator",
+    "registers",
+    "clock",
+    "weight_buffer",
+    "activation_buffer",
+    "accumulator_memory",
+    "dram",
+    "leakage",
+)
+"""Energy components, in the order in which they are listed per site."""
+
+_BUFFER = {
+    "capacity": ConstantSpec("byte", integer=True),
+    "word": ConstantSpec("bit", integer=True),
+    "read": ConstantSpec("pJ"),
+    "write": ConstantSpec("pJ"),
+    "area": ConstantSpec("mm2"),
+}
+
+
+@COST_MODELS.register("mac-array")
+class MacArray(Target):
+    """Weight-stationary systolic array; see the module for what is counted.
+
+    Raises:
+        TargetError: the constants contradict each other, or the exact multiplier does not fit the array.
+        RegistryError: the baseline multiplier is unknown.
+    """
+
+    schema: ClassVar[Schema] = {
+        "array": {
+            "rows": ConstantSpec("PE", integer=True),
+            "columns": ConstantSpec("PE", integer=True),
+            "clock": ConstantSpec("MHz"),
+            "operand_bits": ConstantSpec("bit", integer=True),
+            "accumulator_bits": ConstantSpec("bit", integer=True),
+        },
+        "registers": {
+            "output_toggle": ConstantSpec("fJ", zero=True),
+            "input_toggle": ConstantSpec("fJ", zero=True),
+            "timing": ConstantSpec("ns", zero=True),
+        },
+        "weight_buffer": _BUFFER,
+        "activation_buffer": _BUFFER,
+        "accumulator_memory": {
+            "words": ConstantSpec("word", integer=True),
+            "sum_bits": ConstantSpec("bit", integer=True),
+            "word": ConstantSpec("bit", integer=True),
+            "read": ConstantSpec("pJ"),
+            "write": ConstantSpec("pJ"),
+            "add": ConstantSpec("pJ", zero=True),
+            "area": ConstantSpec("mm2"),
+        },
+        "dram": {
+            "word": ConstantSpec("bit", integer=True),
+            "access": ConstantSpec("pJ", zero=True),
+            "access_high": ConstantSpec("pJ", zero=True),
+        },
+    }
+
+    def __init__(self, description: Description) -> None:
+        super().__init__(description)
+        c = description
+        self.shape = ArrayShape(c.count("array.rows"), c.count("array.columns"), c.count("accumulator_memory.words"))
+        self.sizes = BufferSizes(8 * c.count("weight_buffer.capacity"), 8 * c.count("activation_buffer.capacity"))
+        if c.value("dram.access_high") < c.value("dram.access"):
+            raise TargetError(f"target {c.name!r}: dram.access_high is below dram.access; give the upper end")
+        self._check_multiplier("the baseline", c.baseline_multiplier, c.count("array.accumulator_bits"))
+
+    def describe(self) -> dict[str, Any]:
+        """Every constant with value, unit, basis and source, and the cell table of the processing elements."""
+        return super().describe() | {"cell_library": _library_json(default_library())}
+
+    def cost(self, demands: Sequence[Demand]) -> Cost:
+        """Cost of one sample; see `Target.cost` and the module for what is counted.
+
+        Raises:
+            TargetError: no demands, a site twice, operands or sums too wide, or a multiplier that misses the clock.
+            RegistryError, CircuitError: the catalogue has no such multiplier.
+        """
+        design = self._design(demands)
+        counts = [count(d, self.shape) for d in demands]
+        moved = traffic(demands, counts, self.sizes)
+        parts: list[tuple[str, str, Estimate]] = []
+        for demand, n, t in zip(demands, counts, moved, strict=True):
+            energies = self._array_energies(demand, n, design) + self._memory_energies(demand, n, t)
+            energies.append(self._leakage(n.cycles, design))
+            parts += [(demand.site, name, e) for name, e in zip(COMPONENTS, energies, strict=True)]
+        cycles = sum(n.cycles for n in counts)
+        stored = sum(d.weight_storage_bits for d in demands)
+        return Cost(
+            energy_parts_pj=tuple(parts),
+            area_um2=self._area(design),
+            latency_cycles=Estimate.point(cycles, "cycles", Basis.MODELLED, self._latency_source()),
+            memory_bits=Estimate.point(stored, "bit", Basis.MEASURED, "stored weights and indices, counted"),
+        )
+
+    def _design(self, demands: Sequence[Demand]) -> PeDesign:
+        """Check the demands and design the element that they share."""
+        if not demands:
+            raise TargetError(f"target {self.name!r} got no demands; the model has no site that it could run")
+        sites = [d.site for d in demands]
+        if len(set(sites)) < len(sites):
+            twice = next(s for s in sites if sites.count(s) > 1)
+            raise TargetError(f"site {twice!r} occurs twice among the demands; give one demand per site")
+        bits = min(self.constants.count("array.accumulator_bits"), max(d.accumulator_bits for d in demands))
+        for demand in demands:
+            self._check_demand(demand, bits)
+        return pe_design(tuple(sorted({d.multiplier for d in demands})), bits)
+
+    def _check_demand(self, demand: Demand, accumulator_bits: int) -> None:
+        where = f"site {demand.site!r}"
+        if not (math.isfinite(demand.macs) and demand.macs >= 0):
+            raise TargetError(
+                f"{where}: {demand.macs} MACs are not possible; give a finite number that is not negative"
+            )
+        self._check_multiplier(where, demand.multiplier, accumulator_bits)
+        core = element(demand.multiplier, accumulator_bits).core
+        widths = core.port("a").width, core.port("b").width
+        if demand.input_bits > widths[0] or demand.weight_bits > widths[1]:
+            raise TargetError(
+                f"{where}: operands of {demand.input_bits} x {demand.weight_bits} bits do not fit multiplier "
+                f"{demand.multiplier!r} ({widths[0]} x {widths[1]}); use narrower operands or a wider multiplier"
+            )
+        sum_bits = self.constants.count("accumulator_memory.sum_bits")
+        if demand.accumulator_bits > sum_bits:
+            raise TargetError(
+                f"{where}: sums of {demand.accumulator_bits} bits do not fit accumulator_memory.sum_bits = {sum_bits}; "
+                "use narrower sums or another target"
+            )
+
+    def _check_multiplier(self, where: str, multiplier: str, accumulator_bits: int) -> None:
+        """Check that the core fits the buses and the clock."""
+        try:
+            pe = element(multiplier, accumulator_bits)
+        except RegistryError as error:
+            raise RegistryError(f"{where}: {error}") from error
+        except (CircuitError, TargetError) as error:
+            raise TargetError(f"{where}: {error}") from error
+        widest, bus = max(pe.core.port(name).width for name in ("a", "b")), self.constants.count("array.operand_bits")
+        if widest > bus:
+            raise TargetError(f"{where}: {multiplier!r} has {widest}-bit operands, array.operand_bits is {bus}")
+        period_ns = 1e3 / self.constants.value("array.clock")
+        needed_ns = pe_design((multiplier,), accumulator_bits).delay_ns + self.constants.value("registers.timing")
+        if needed_ns > period_ns:
+            raise TargetError(
+                f"{where}: an element with {multiplier!r} needs {needed_ns:.2f} ns, the clock allows {period_ns:.2f}; "
+                f"choose a faster multiplier or set array.clock to {math.floor(1e3 / needed_ns)} MHz or less"
+            )
+
+    def _mac_energy(self, demand: Demand, design: PeDesign) -> tuple[MacEnergy, Basis, str]:
+        """Energies per MAC with basis and source."""
+        trace, basis = demand.trace, Basis.SYNTHESISED
+        if trace is None:
+            trace, basis = uniform_trace(demand.input_bits, demand.weight_bits, self.shape.rows), Basis.MODELLED
+        try:
+            energy = CACHE.mac_energy(design.elements[demand.multiplier], trace)
+        except TargetError as error:
+            raise TargetError(f"site {demand.site!r}: {error}") from error
+        operands = f"sampled at {demand.site}" if demand.trace is not None else "drawn uniformly (no trace was taken)"
+        source = (
+            f"switching of the {demand.multiplier} element's netlist on {energy.transitions} operand transitions "
+            f"{operands}, inertial delays, 45 nm cell table ({default_library().name})"
+        )
+        return energy, basis, source
+
+    def _array_energies(self, demand: Demand, n: Counts, design: PeDesign) -> list[Estimate]:
+        """Multiplier, accumulator, registers, clock."""
+        mac, basis, source = self._mac_energy(demand, design)
+        bits_moved = mac.activation_toggles * n.activation_moves + mac.sum_toggles * n.sum_moves
+        registers = [
+            Estimate.point(mac.register_load_pj * demand.macs, "pJ", basis, source),
+            self.constants.estimate("registers.output_toggle", 1e-3 * bits_moved, "pJ"),
+            self.constants.estimate("registers.input_toggle", 1e-3 * bits_moved, "pJ"),
+        ]
+        elements = self.shape.rows * self.shape.columns
+        clock = f"{design.flip_flops} flip-flops per element, clocked in every busy cycle; {default_library().name}"
+        return [
+            Estimate.point(mac.multiplier_pj * demand.macs, "pJ", basis, source),
+            Estimate.point(mac.accumulator_pj * demand.macs, "pJ", basis, source),
+            Estimate.total(registers, "pJ"),
+            Estimate.point(elements * design.clock_energy_pj * n.cycles, "pJ", Basis.SYNTHESISED, clock),
+        ]
+
+    def _memory_energies(self, demand: Demand, n: Counts, t: Traffic) -> list[Estimate]:
+        """Weight buffer, activation buffer, accumulator memory, DRAM."""
+        sums = n.accumulator_words * demand.accumulator_bits
+        add = self.constants.estimate("accumulator_memory.add", n.accumulator_words, "pJ")
+        dram = self.constants.estimate("dram.access", t.dram_bits / self.constants.value("dram.word"), "pJ")
+        high = self.constants.value("dram.access_high") / self.constants.value("dram.word") * t.dram_bits
+        return [
+            self._memory("weight_buffer", t.weight_read_bits, t.weight_write_bits),
+            self._memory("activation_buffer", t.activation_read_bits, t.activation_write_bits),
+            Estimate.total([self._memory("accumulator_memory", sums, sums), add], "pJ"),
+            Estimate(dram.value, dram.low, max(high, dram.value), dram.unit, dram.basis, dram.source),
+        ]
+
+    def _memory(self, section: str, read_bits: float, write_bits: float) -> Estimate:
+        word = self.constants.value(f"{section}.word")
+        reads = self.constants.estimate(f"{section}.read", read_bits / word, "pJ")
+        writes = self.constants.estimate(f"{section}.write", write_bits / word, "pJ")
+        return Estimate.total([reads, writes], "pJ")
+
+    def _leakage(self, cycles: int, design: PeDesign) -> Estimate:
+        power_nw = self.shape.rows * self.shape.columns * design.leakage_nw
+        time_us = cycles / self.constants.value("array.clock")
+        source = f"cell leakage of the array over the run time; {default_library().name}"
+        return Estimate.point(1e-3 * power_nw * time_us, "pJ", Basis.SYNTHESISED, source)
+
+    def _area(self, design: PeDesign) -> Estimate:
+        elements = self.shape.rows * self.shape.columns
+        names = ", ".join(design.elements)
+        source = f"{elements} elements ({names}): cell areas of the netlists, no wiring; {default_library().name}"
+        return Estimate.total(
+            [
+                Estimate.point(elements * design.area_um2, "um2", Basis.SYNTHESISED, source),
+                self.constants.estimate("weight_buffer.area", 1e6, "um2"),
+                self.constants.estimate("activation_buffer.area", 1e6, "um2"),
+                self.constants.estimate("accumulator_memory.area", 1e6 * self.shape.columns, "um2"),
+            ],
+            "um2",
+        )
+
+    def _latency_source(self) -> str:
+        rows, columns = self.shape.rows, self.shape.columns
+        return f"closed form of the {rows} x {columns} weight-stationary dataflow, no memory stalls"
+
+
+def _library_json(library: CellLibrary) -> dict[str, Any]:
+    return {
+        "name": library.name,
+        "source": library.source,
+        "process_nm": library.process_nm,
+        "voltage_v": library.voltage_v,
+        "temperature_c": library.temperature_c,
+        "flip_flop": to_json(library.flip_flop),
+        "cells": {name: to_json(cell) for name, cell in library.cells.items()},
+    }
