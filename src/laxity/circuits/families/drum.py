@@ -6,15 +6,19 @@ from collections.abc import Sequence
 
 from laxity.circuits.arithmetic import columns_of, dadda_sum, encode, leading_one, partial_products, shift_left
 from laxity.circuits.builder import CircuitBuilder
-from laxity.circuits.family import Parameter, multiplier_family
+from laxity.circuits.family import MAX_WIDTH, Parameter, multiplier_family
+
+MIN_KEPT = 3
+"""Fewest bits kept: with two, the signed product of the most negative operands would not fit 2n bits."""
 
 
 @multiplier_family(
     "drum",
-    parameters=[Parameter("k", "bits kept from the leading one", lambda n: 2, lambda n: n)],
-    grid=lambda n: [(k,) for k in range(3, n)],
+    parameters=[Parameter("k", "bits kept from the leading one", lambda n: MIN_KEPT, lambda n: n)],
+    grid=lambda n: [(k,) for k in range(MIN_KEPT, n)],
     source="S. Hashemi, R. I. Bahar, S. Reda, DRUM: a dynamic range unbiased multiplier for approximate applications, "
     "ICCAD 2015",
+    widths=range(MIN_KEPT, MAX_WIDTH + 1),
 )
 def drum(builder: CircuitBuilder, a: Sequence[int], b: Sequence[int], k: int) -> list[int]:
     """Product p = t(a) * t(b), exact product of truncated operands.
