@@ -1,0 +1,7 @@
+"""From a plan to a model that computes what the approximate hardware computes."""
+
+from laxity.emulate.apply import approximate
+from laxity.emulate.build import build, calibrate
+from laxity.emulate.layer import EmulatedLayer
+
+__all__ = ["EmulatedLayer", "approximate", "build", "calibrate"]

@@ -60,6 +60,7 @@ def sites_of(calls: Iterable[Call], model: nn.Module) -> list[Site]:
         TaskError: there is none.
     """
     modules = dict(model.named_modules())
+    stored = {id(t) for t in (*model.parameters(), *model.buffers())}
     found: dict[str, Site] = {}
     for call in calls:
         if call.kind in {"other", "batch_norm", "attention"}:
@@ -71,13 +72,19 @@ def sites_of(calls: Iterable[Call], model: nn.Module) -> list[Site]:
             seen = found[name]
             found[name] = replace(seen, op=replace(seen.op, calls=seen.op.calls + 1))
             continue
-        slots = MATMUL_SLOTS if call.kind == "matmul" else WEIGHT_SLOTS
-        if functional and call.kind != "matmul":
-            slots = tuple(s for s in slots if s is not Slot.STRUCTURE)
-        found[name] = Site(name, _op(call), slots, name, functional)
+        found[name] = Site(name, _op(call), _slots(call, functional, stored), name, functional)
     if not found:
         raise TaskError("the model has no convolution, linear layer or matrix product to approximate")
     return list(found.values())
+
+
+def _slots(call: Call, functional: bool, stored: set[int]) -> tuple[Slot, ...]:
+    """Slots of a call; a functional call whose weight is computed on the fly has none."""
+    if call.kind == "matmul":
+        return MATMUL_SLOTS
+    if not functional:
+        return WEIGHT_SLOTS
+    return MATMUL_SLOTS if id(argument(call, 1, "weight")) in stored else ()
 
 
 def argument(call: Call, position: int, name: str, default: Any = None) -> Any:

@@ -52,7 +52,9 @@ def fold_batch_norm(model: nn.Module, calls: Sequence[Call]) -> Norms:
 def _uses(calls: Sequence[Call], tensor: Tensor, allowed: Call) -> int:
     """Number of calls besides `allowed`, outside its own module, that receive `tensor`."""
     return sum(
-        1 for c in calls if c is not allowed and c.owner != allowed.owner and _mentions([*c.args, *c.kwargs.values()], tensor)
+        1
+        for c in calls
+        if c is not allowed and c.owner != allowed.owner and _mentions([*c.args, *c.kwargs.values()], tensor)
     )
 
 

@@ -57,8 +57,9 @@ def _try_removal(pruning: Any, model: nn.Module, example_input: Tensor, name: st
     analysis has mistaken one channel for another (zero-padded shortcuts do that).
     """
     trial = copy.deepcopy(model)
+    middle = output_channels(trial.get_submodule(name)) // 2
     try:
-        group = removal_group(pruning, trial, example_input, name, [_middle(trial, name)])
+        group = removal_group(pruning, trial, example_input, name, [middle])
         members = group_outputs(trial, group)
         with torch.no_grad():
             for member, channels in members.items():
@@ -95,17 +96,29 @@ def group_outputs(model: nn.Module, group: Any) -> dict[str, list[int]]:
     return found
 
 
-def _middle(model: nn.Module, name: str) -> int:
-    """Index of a middle output channel: shifted shortcuts line up by chance at the first one."""
-    layer = model.get_submodule(name)
-    count = int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]
-    return count // 2
+def output_channels(layer: nn.Module) -> int:
+    """Number of output channels or features of a convolution or linear layer."""
+    return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]
+
+
+def output_axis(layer: nn.Module) -> int:
+    """Axis of the weight that runs over output channels."""
+    return 1 if isinstance(layer, _TRANSPOSED) else 0
+
+
+def channel_norms(layer: nn.Module) -> Tensor:
+    """Euclidean norm of the weights of each output channel, float32 (channels,), on the CPU."""
+    weight: Tensor = layer.weight  # type: ignore[assignment]
+    return weight.detach().cpu().movedim(output_axis(layer), 0).flatten(1).norm(dim=1)
 
 
 @torch.no_grad()
 def _zero_outputs(layer: nn.Module, channels: Sequence[int]) -> None:
-    axis = 1 if layer.__class__.__name__.startswith("ConvTranspose") else 0
-    index = torch.tensor(list(channels))
-    layer.weight.index_fill_(axis, index, 0.0)  # type: ignore[operator,union-attr]
-    if layer.bias is not None:
-        layer.bias.index_fill_(0, index, 0.0)  # type: ignore[operator,union-attr]
+    weight: Tensor = layer.weight  # type: ignore[assignment]
+    index = torch.tensor(list(channels), device=weight.device)
+    weight.index_fill_(output_axis(layer), index, 0.0)
+    if isinstance(layer.bias, Tensor):
+        layer.bias.index_fill_(0, index, 0.0)
+
+
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)

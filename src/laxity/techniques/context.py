@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
@@ -47,11 +47,13 @@ class BuildContext:
         model: a private copy that techniques may change.
         example_input: float32 (1, ...).
         sites: the sites as they stand now.
+        kept: per site, the original output channels that are left, where a technique removed some.
     """
 
     model: nn.Module
     example_input: Tensor
     sites: tuple[Site, ...]
+    kept: dict[str, list[int]] = field(default_factory=dict)
 
     def site(self, name: str) -> Site:
         """The site of that name."""

@@ -37,7 +37,9 @@ class FactoredProducts(Products):
         """Stack the terms' factors along the input channels."""
         mapped = self._map(weight_codes, self._right, self._plain_right, self.right[0], 1)
         peak = self._peak.to(weight_codes.device).repeat_interleave(weight_codes.shape[1])
-        weighted = mapped.abs().to(torch.float64).flatten(2).sum(2) if mapped.dim() > 2 else mapped.abs().to(torch.float64)
+        weighted = (
+            mapped.abs().to(torch.float64).flatten(2).sum(2) if mapped.dim() > 2 else mapped.abs().to(torch.float64)
+        )
         magnitude = float((weighted * peak).sum(1).max()) if mapped.numel() else 0.0
         return WeightOperand(mapped.to(working_dtype(magnitude)), tuple(weight_codes.shape), magnitude)
 

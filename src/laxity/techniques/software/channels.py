@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import nn
 
 from laxity.core.approximation import TECHNIQUES, Approximation
 from laxity.core.errors import PlanError
 from laxity.core.op import Site
 from laxity.core.slots import Slot
-from laxity.sites.groups import group_outputs, load_torch_pruning, removal_group
+from laxity.sites.groups import channel_norms, group_outputs, load_torch_pruning, output_channels, removal_group
 from laxity.techniques.context import BuildContext
 
 
@@ -58,29 +57,40 @@ class ChannelPruning(Approximation):
             members = {s.name for s in context.members(group)}
             if not members <= chosen:
                 left = sorted(members - chosen)
-                raise PlanError(f"channels of {left[0]!r} depend on those of {group!r}; give both the same 'channels' choice")
+                raise PlanError(
+                    f"channels of {left[0]!r} depend on those of {group!r}; give both the same 'channels' choice"
+                )
             if not context.site(group).removable:
                 raise PlanError(f"the output channels of site {group!r} cannot be removed; use 'magnitude' there")
             self._remove(context, group)
 
     def _remove(self, context: BuildContext, name: str) -> None:
         pruning = load_torch_pruning()
-        layer = context.model.get_submodule(name)
-        count = int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]
+        count = output_channels(context.model.get_submodule(name))
         remove = min(count - 1, round(self.ratio * count))
         if remove < 1:
             return
+        least = self._least_important(context, name, count, remove)
+        group = removal_group(pruning, context.model, context.example_input, name, least)
+        for member, channels in group_outputs(context.model, group).items():
+            layer = context.model.get_submodule(member)
+            gone = set(channels)
+            context.kept[member] = [c for c in range(output_channels(layer)) if c not in gone]
+        group.prune()
+        for parameter in context.model.parameters():
+            parameter.requires_grad_(False)
+
+    @staticmethod
+    def _least_important(context: BuildContext, name: str, count: int, remove: int) -> list[int]:
+        """Channels of least norm, summed over the members of the group after division by each member's mean."""
+        pruning = load_torch_pruning()
         group = removal_group(pruning, context.model, context.example_input, name, list(range(count)))
         importance = torch.zeros(count)
         for member, channels in group_outputs(context.model, group).items():
-            weight = context.model.get_submodule(member).weight.detach().cpu()  # type: ignore[operator,union-attr]
-            axis = 1 if type(context.model.get_submodule(member)).__name__.startswith("ConvTranspose") else 0
-            norms = weight.movedim(axis, 0).flatten(1).norm(dim=1)
+            layer = context.model.get_submodule(member)
+            norms = channel_norms(layer)
             importance += norms[torch.tensor(channels)] / norms.mean().clamp_min(1e-12)
-        least = torch.argsort(importance, stable=True)[:remove].tolist()
-        removal_group(pruning, context.model, context.example_input, name, sorted(least)).prune()
-        for parameter in context.model.parameters():
-            parameter.requires_grad_(False)
+        return sorted(torch.argsort(importance, stable=True)[:remove].tolist())
 
     @classmethod
     def candidates(cls, site: Site) -> Sequence[Approximation]:

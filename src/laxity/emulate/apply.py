@@ -1,0 +1,83 @@
+"""The public way from a model and a plan to an approximated model."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from laxity.core.errors import PlanError
+from laxity.core.plan import Plan
+from laxity.emulate.build import build, calibrate
+from laxity.emulate.reestimate import reestimate
+from laxity.sites.prepare import Prepared, prepare
+from laxity.task.splits import batches
+from laxity.task.task import Task
+
+CALIBRATION_SAMPLES = 256
+BATCH_SIZE = 64
+
+
+def calibration_inputs(task: Task, device: str | torch.device, samples: int = CALIBRATION_SAMPLES) -> list[Tensor]:
+    """The first `samples` calibration inputs in batches, on `device`."""
+    return [x.to(device) for x, _ in batches(task.calibration, BATCH_SIZE, limit=samples)]
+
+
+def approximate(
+    subject: Task | nn.Module,
+    plan: Plan,
+    *,
+    calibration: Tensor | None = None,
+    device: str | torch.device = "cpu",
+) -> nn.Module:
+    """Return a copy of the model that computes what the plan's hardware computes.
+
+    Args:
+        subject: a task, or a trained model together with `calibration`.
+        plan: what to approximate where.
+        calibration: float32 (n, ...) inputs from which the ranges of codes are chosen; a task brings its own.
+        device: where the copy lives.
+
+    Returns:
+        An ordinary module in eval mode; the subject is not changed. Training that the plan's recovery asks for is
+        done by `retrain`; statistics are re-estimated here.
+
+    Raises:
+        PlanError: the plan does not fit the model, or a bare model comes without calibration inputs.
+    """
+    if isinstance(subject, Task):
+        prepared = prepare(subject.model, subject.example_input, device)
+        return realise(prepared, plan, calibration_inputs(subject, device))
+    if calibration is None or not len(calibration):
+        raise PlanError("a bare model needs calibration inputs; pass calibration=tensor of shape (n, ...)")
+    prepared = prepare(subject, calibration[:1], device)
+    return realise(prepared, plan, list(calibration.to(device).split(BATCH_SIZE)))
+
+
+def realise(prepared: Prepared, plan: Plan, inputs: Sequence[Tensor]) -> nn.Module:
+    """Build and calibrate; re-estimate statistics where the plan allows it and it brings the outputs nearer.
+
+    Nearer means a smaller Kullback-Leibler divergence from the exact network's predictions on the same inputs.
+    """
+    model = build(prepared, plan)
+    calibrate(model, inputs)
+    if plan.recovery is None or not plan.recovery.reestimate or not prepared.norms:
+        return model
+    corrected = copy.deepcopy(model)
+    reestimate(corrected, prepared.norms, torch.cat(list(inputs)))
+    wanted = _predict(prepared.model, inputs)
+    return min((model, corrected), key=lambda m: _divergence(wanted, _predict(m, inputs)))
+
+
+@torch.no_grad()
+def _predict(model: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    return torch.cat([model(x) for x in inputs])
+
+
+def _divergence(wanted: Tensor, got: Tensor) -> float:
+    """Mean KL divergence of softmax outputs over the last axis."""
+    target = F.log_softmax(wanted, -1)
+    return float(F.kl_div(F.log_softmax(got, -1), target, log_target=True, reduction="sum"))

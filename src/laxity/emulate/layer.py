@@ -1,0 +1,265 @@
+"""One emulated operation: a weight layer or a product of activations, with a field per slot."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from laxity.circuits import Multiplier, catalogue
+from laxity.core.demand import EXACT_MULTIPLIER
+from laxity.core.errors import PlanError
+from laxity.core.op import Site
+from laxity.emulate.kernels import Geometry, Products, WeightOperand, products_for
+from laxity.emulate.observe import Observer
+from laxity.techniques.data.codes import IntegerOperands, WeightCode
+
+
+class Slots(nn.Module):
+    """The fields that techniques fill; common to all emulated operations.
+
+    Attributes:
+        structure: map from the stored to the used weight, or None.
+        operand: integer codes of both operands, or None for floating point.
+        multiplier: circuit of every product, or None for the exact one.
+    """
+
+    structure: nn.Module | None
+    operand: IntegerOperands | None
+    multiplier: Multiplier | None
+
+    def __init__(self, site: Site) -> None:
+        super().__init__()
+        self.site = site
+        self.structure = None
+        self.operand = None
+        self.multiplier = None
+        self.observers: list[Observer] | None = None
+        self.taken: list[Tensor] | None = None
+
+    def products(self) -> Products:
+        """The kernel for the present operands and circuit.
+
+        Raises:
+            PlanError: the site computes in floating point, or its codes do not fit the circuit.
+        """
+        if self.operand is None:
+            raise PlanError(f"site {self.site.name!r} computes in floating point; give it an OPERAND choice")
+        circuit = self.multiplier or catalogue.get(EXACT_MULTIPLIER)
+        return products_for(circuit, self.operand.input.code_range, self.operand.weight.code_range)
+
+
+class EmulatedLayer(Slots):
+    """Replaces a convolution (any dimension, transposed too) or a linear layer.
+
+    In evaluation the output is exactly what the integer hardware computes: sums of circuit products, corrected for
+    zero-points by exact sums, scaled once per output channel. While gradients are wanted, the same values carry the
+    gradients of the native operation on the represented operands (straight-through estimator).
+
+    Attributes:
+        weight: float32, in the layout of the replaced layer.
+        bias: float32 (outputs,) or None.
+        gain: float32 (outputs,), correction of the output scale found by re-estimation; 1 otherwise.
+        kept: original output channels that are left, or None for all.
+    """
+
+    gain: Tensor
+
+    def __init__(self, site: Site, layer: nn.Module) -> None:
+        super().__init__(site)
+        self.weight = nn.Parameter(layer.weight.detach().clone())  # type: ignore[operator,union-attr]
+        bias = layer.bias
+        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())  # type: ignore[operator,union-attr]
+        self.linear = isinstance(layer, nn.Linear)
+        self.transposed = not self.linear and bool(layer.transposed)
+        if not self.linear:
+            self._read_convolution(layer)
+        self.channel_axis = 1 if self.transposed else 0
+        self.register_buffer("gain", torch.ones(self._outputs()))
+        self.kept: list[int] | None = None
+        self._cached: tuple[int, Products, WeightOperand] | None = None
+
+    def _read_convolution(self, layer: Any) -> None:
+        self.stride, self.dilation, self.groups = tuple(layer.stride), tuple(layer.dilation), int(layer.groups)
+        self.kernel = tuple(layer.kernel_size)
+        self.padding_mode = str(layer.padding_mode)
+        self.output_padding = tuple(layer.output_padding)
+        self.padding = _padding_pairs(layer)
+
+    def _outputs(self) -> int:
+        return int(self.weight.shape[1] * self.groups if self.transposed else self.weight.shape[0])
+
+    def used_weight(self) -> Tensor:
+        """The weight after the STRUCTURE slot, same shape as `weight`."""
+        return self.weight if self.structure is None else self.structure(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the operation on float32 `x` (batch, ...)."""
+        if self.observers is not None:
+            self.observers[0].update(x)
+        weight = self.used_weight()
+        if self.operand is None or self.observers is not None:
+            return self._finish(self._native(self._pad(x, 0.0), weight))
+        return self._emulate(x, weight, self.operand)
+
+    def _emulate(self, x: Tensor, weight: Tensor, operand: IntegerOperands) -> Tensor:
+        coder = operand.weight
+        assert isinstance(coder, WeightCode)
+        scale, zero = coder.scale_and_zero(weight)
+        weight_codes = coder.codes(weight, scale, zero)
+        codes = operand.input.codes(x)
+        if self.taken is not None:
+            self.taken.append(codes)
+        training = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
+        with torch.no_grad():
+            sums = self._integer(codes, weight_codes, zero, operand)
+            out_scale = scale * operand.input.scale
+            exact = sums.to(torch.float32) * self._per_output(out_scale, sums.dim())
+        if not training:
+            return self._finish(exact)
+        represented = operand.input.represent(x, codes)
+        smooth = self._native(self._pad(represented, 0.0), coder.represent(weight, weight_codes, scale, zero))
+        return self._finish(smooth + (exact - smooth).detach())
+
+    def integer_sums(self, codes: Tensor) -> Tensor:
+        """Accumulator contents for input codes: exact integers in floating point, zero-points corrected.
+
+        Raises:
+            PlanError: the site computes in floating point.
+        """
+        if self.operand is None or not isinstance(self.operand.weight, WeightCode):
+            raise PlanError(f"site {self.site.name!r} computes in floating point; give it an OPERAND choice")
+        weight = self.used_weight()
+        scale, zero = self.operand.weight.scale_and_zero(weight)
+        with torch.no_grad():
+            return self._integer(codes, self.operand.weight.codes(weight, scale, zero), zero, self.operand)
+
+    def _integer(self, codes: Tensor, weight_codes: Tensor, weight_zero: Tensor, operand: IntegerOperands) -> Tensor:
+        """Sum of (a - za)(w - zw) with circuit products for a w and exact sums for the cross terms."""
+        input_zero = float(operand.input.zero)
+        padded = self._pad(codes, input_zero)
+        kernel = self.products()
+        prepared = self._prepared(kernel, weight_codes)
+        forward_codes = self._as_convolution(weight_codes)
+        if self.linear:
+            lead = padded.shape[:-1]
+            flat = padded.reshape(-1, padded.shape[-1], 1)
+            sums = kernel.convolve(flat, prepared, _POINT).reshape(*lead, -1)
+        else:
+            sums = kernel.convolve(padded, prepared, self._geometry())
+        dims = sums.dim()
+        if input_zero:
+            per_output = forward_codes.flatten(1).sum(1, dtype=torch.float64)
+            sums = sums - self._per_output(input_zero * per_output, dims)
+        if not operand.weight.symmetric if isinstance(operand.weight, WeightCode) else False:
+            sums = sums - self._window_sums(padded, forward_codes) * self._per_output(weight_zero, dims)
+            reduction = math.prod(forward_codes.shape[1:])
+            sums = sums + input_zero * reduction * self._per_output(weight_zero, dims)
+        return sums
+
+    def _window_sums(self, padded: Tensor, forward_codes: Tensor) -> Tensor:
+        """Sum of the input codes under each output's window, for weight zero-points."""
+        if self.linear:
+            return padded.sum(-1, keepdim=True)
+        ones = torch.ones_like(forward_codes[: self.groups])
+        per_group = self._geometry().convolve(padded, ones)
+        return per_group.repeat_interleave(forward_codes.shape[0] // self.groups, dim=1)
+
+    def _prepared(self, kernel: Products, weight_codes: Tensor) -> WeightOperand:
+        """Weight operand of the kernel, kept while neither kernel nor weight changes."""
+        version = self.weight._version
+        frozen = not self.weight.requires_grad
+        cached = self._cached
+        if frozen and cached is not None and cached[0] == version and cached[1] is kernel:
+            return cached[2]
+        prepared = kernel.prepare(self._as_convolution(weight_codes))
+        self._cached = (version, kernel, prepared) if frozen else None
+        return prepared
+
+    def _geometry(self) -> Geometry:
+        stride = (1,) * len(self.stride) if self.transposed else self.stride
+        return Geometry(stride, self.dilation, self.groups)
+
+    def _as_convolution(self, weight: Tensor) -> Tensor:
+        """Weight in the layout of a forward convolution: (outputs, inputs per group, *kernel)."""
+        if self.linear:
+            return weight[:, :, None]
+        if not self.transposed:
+            return weight
+        split = weight.reshape(self.groups, weight.shape[0] // self.groups, *weight.shape[1:]).transpose(1, 2)
+        return split.reshape(-1, *split.shape[2:]).flip(tuple(range(2, weight.dim())))
+
+    def _pad(self, x: Tensor, value: float) -> Tensor:
+        """Pad (and, for transposed layers, spread) the input so that a plain convolution follows."""
+        if self.linear:
+            return x
+        if self.transposed:
+            x = _spread(x, self.stride, value)
+        pairs = self.padding
+        if not any(pairs):
+            return x
+        if self.padding_mode != "zeros":
+            return F.pad(x, pairs, mode=self.padding_mode)
+        if any(p < 0 for p in pairs):
+            return F.pad(x, pairs)
+        return F.pad(x, pairs, value=value)
+
+    def _native(self, padded: Tensor, weight: Tensor) -> Tensor:
+        if self.linear:
+            return F.linear(padded, weight)
+        return self._geometry().convolve(padded, self._as_convolution(weight))
+
+    def _finish(self, values: Tensor) -> Tensor:
+        """Apply the output correction and the bias."""
+        out = values * self._per_output(self.gain, values.dim())
+        return out if self.bias is None else out + self._per_output(self.bias, values.dim())
+
+    def _per_output(self, values: Tensor, dims: int) -> Tensor:
+        """Reshape (outputs,) or (1,) so that it broadcasts over an output of `dims` dimensions."""
+        if values.numel() == 1:
+            return values.reshape(())
+        return values if self.linear else values.reshape(-1, *([1] * (dims - 2)))
+
+    def facts(self) -> dict[str, float]:
+        """Figures that demands need: stored weights that are not zero once coded."""
+        weight = self.used_weight()
+        if self.operand is not None and isinstance(self.operand.weight, WeightCode):
+            scale, zero = self.operand.weight.scale_and_zero(weight)
+            weight = self.operand.weight.codes(weight, scale, zero)
+        return {"weight_nonzeros": float(torch.count_nonzero(weight))}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave caches out of copies and pickles."""
+        return {**self.__dict__, "_cached": None, "observers": None, "taken": None}
+
+
+_POINT = Geometry((1,), (1,), 1)
+
+
+def _padding_pairs(layer: Any) -> tuple[int, ...]:
+    """Padding as (last before, last after, ..., first before, first after), as `F.pad` wants it."""
+    kernel, dilation = layer.kernel_size, layer.dilation
+    pairs: list[int] = []
+    for i in reversed(range(len(kernel))):
+        reach = dilation[i] * (kernel[i] - 1)
+        if layer.transposed:
+            pairs += [reach - layer.padding[i], reach - layer.padding[i] + layer.output_padding[i]]
+        elif layer.padding == "same":
+            pairs += [reach // 2, reach - reach // 2]
+        else:
+            amount = 0 if layer.padding == "valid" else layer.padding[i]
+            pairs += [amount, amount]
+    return tuple(pairs)
+
+
+def _spread(x: Tensor, stride: tuple[int, ...], value: float) -> Tensor:
+    """Insert ``stride - 1`` entries of `value` between neighbours along every spatial axis."""
+    if all(s == 1 for s in stride):
+        return x
+    size = [(n - 1) * s + 1 for n, s in zip(x.shape[2:], stride, strict=True)]
+    spread = x.new_full((*x.shape[:2], *size), value)
+    spread[(slice(None), slice(None), *(slice(None, None, s) for s in stride))] = x
+    return spread
