@@ -98,21 +98,7 @@ def measure(pe: ProcessingElement, trace: OperandTrace, delays: Delays = "inerti
     Raises:
         TargetError: the trace is empty, its parts do not fit each other, or operands are wider than the multiplier.
     """
-    _check_shapes(trace)
-    operands = (("a", "activation", trace.activations), ("b", "weight", trace.weights))
-    for port, operand, magnitudes in operands:
-        width, largest = pe.core.port(port).width, int(magnitudes.max())
-        if largest >> width or magnitudes.min() < 0:
-            raise TargetError(f"{operand} magnitude {largest} does not fit the {width}-bit operand of {pe.core.name!r}")
-    sums = trace.partial_sums & ((1 << pe.accumulator_bits) - 1)
-    shape = trace.activations.shape
-    streams = {
-        "a": trace.activations,
-        "a_sign": trace.activation_signs,
-        "b": np.broadcast_to(trace.weights[:, None], shape),
-        "b_sign": np.broadcast_to(trace.weight_signs[:, None], shape),
-        "psum_in": sums,
-    }
+    streams = operand_streams(pe, trace)
     switching = switching_energy(pe.circuit, streams, default_library(), delays)
     core_pj, load_pj = switching.block_pj(MULTIPLIER_BLOCK), switching.block_pj(INPUT_BLOCK)
     rest = [part.energy_pj for part in switching.blocks if part.block not in (MULTIPLIER_BLOCK, INPUT_BLOCK)]
@@ -121,9 +107,33 @@ def measure(pe: ProcessingElement, trace: OperandTrace, delays: Delays = "inerti
         accumulator_pj=sum(rest),
         register_load_pj=load_pj,
         activation_toggles=_toggles(trace.activations) + _toggles(trace.activation_signs),
-        sum_toggles=_toggles(sums),
+        sum_toggles=_toggles(streams["psum_in"]),
         transitions=switching.transitions,
     )
+
+
+def operand_streams(pe: ProcessingElement, trace: OperandTrace) -> dict[str, IntArray]:
+    """Values at the input ports of the element, int64 (segments, steps) by port name.
+
+    Raises:
+        TargetError: as `measure`.
+    """
+    _check_shapes(trace)
+    for port, operand, magnitudes in (("a", "activation", trace.activations), ("b", "weight", trace.weights)):
+        width, largest = pe.core.port(port).width, int(magnitudes.max())
+        if largest >> width or magnitudes.min() < 0:
+            raise TargetError(
+                f"{operand} magnitudes {magnitudes.min()}..{largest} do not fit the {width}-bit operand of "
+                f"{pe.core.name!r}; sample magnitudes, or use a wider multiplier"
+            )
+    shape = trace.activations.shape
+    return {
+        "a": trace.activations,
+        "a_sign": trace.activation_signs,
+        "b": np.broadcast_to(trace.weights[:, None], shape),
+        "b_sign": np.broadcast_to(trace.weight_signs[:, None], shape),
+        "psum_in": trace.partial_sums & ((1 << pe.accumulator_bits) - 1),
+    }
 
 
 def _check_shapes(trace: OperandTrace) -> None:
