@@ -47,8 +47,12 @@ def build_for(name: str, input_shape: Sequence[int], num_classes: int) -> nn.Mod
 
     Raises:
         RegistryError: no network has this name.
+        TaskError: the network takes images, but the inputs are not (channels, height, width).
     """
     accepted = inspect.signature(registry[name]).parameters
+    if "in_channels" in accepted and len(input_shape) != 3:
+        shape = tuple(input_shape)
+        raise TaskError(f"network {name!r} takes images (channels, height, width), not {shape}; give the input shape")
     sizes = {"in_channels": int(input_shape[0]), "in_features": math.prod(input_shape)}
     return build(name, num_classes=num_classes, **{k: v for k, v in sizes.items() if k in accepted})
 

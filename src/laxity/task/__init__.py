@@ -2,6 +2,7 @@
 
 from laxity.task.base import TaskRequest, default_data_dir, tasks
 from laxity.task.load import load_task
+from laxity.task.make import make_task
 from laxity.task.splits import DatasetSplit, Normalise, Split, TensorSplit, batches, labels_of, subset, tensor_split
 from laxity.task.task import Task, check_task
 
@@ -17,6 +18,7 @@ __all__ = [
     "default_data_dir",
     "labels_of",
     "load_task",
+    "make_task",
     "subset",
     "tasks",
     "tensor_split",

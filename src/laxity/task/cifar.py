@@ -163,7 +163,8 @@ def _verify_archive(path: Path) -> None:
 
 def _sheet_labels(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as handle:
+            archive = np.load(handle, allow_pickle=False)
             parts = [*archive["train_labels"].reshape(5, _COUNT), archive["test_labels"].reshape(_COUNT)]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"cannot read the labels of CIFAR-10 from {path}: {error}; get the file again") from error

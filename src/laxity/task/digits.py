@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from laxity.models import build_for, initialised
 from laxity.task.augment import Shift
 from laxity.task.base import DEFAULT_NETWORKS, TaskRequest, tasks
 from laxity.task.splits import Normalise, stratified, tensor_split
 from laxity.task.task import Task
-from laxity.task.weights import load_weights, read_state
+from laxity.task.trained import trained_network
 
 SPLIT_SEED = 1998
 """Root of the fixed split; not the seed of a run. The year of the data set."""
@@ -37,16 +37,17 @@ def digit_images() -> tuple[np.ndarray, np.ndarray]:
 def digits(request: TaskRequest) -> Task:
     """Build the task; the network defaults to ``digits_cnn`` with the weights of the package.
 
+    These weights are what ``laxity train digits --seed 0`` makes.
+
     Raises:
         RegistryError: the network is unknown.
-        TaskError: the weights cannot be read or do not fit.
+        TaskError: there are no weights for another network yet, or they cannot be read, or do not fit.
     """
     images, labels = digit_images()
     network = request.network or DEFAULT_NETWORKS["digits"]
-    model = initialised(lambda: build_for(network, images.shape[1:], 10), request.fresh_seed or 0)
-    notes = _NOTES
-    if request.fresh_seed is None:
-        notes += "; weights: " + _load(model, request, network)
+    shipped = Path(str(files("laxity.models"))) / "weights" / "digits_cnn.safetensors"
+    published = [shipped] if network == "digits_cnn" else []
+    model, weights = trained_network(request, "digits", network, images.shape[1:], published)
     parts = stratified(labels, list(SIZES.values()), SPLIT_SEED)
     inputs, targets = torch.from_numpy(images), torch.from_numpy(labels)
     normalise = Normalise(scale=1 / 16)
@@ -64,15 +65,5 @@ def digits(request: TaskRequest) -> Task:
         test=splits["test"],
         num_classes=10,
         augment=Shift(1),
-        notes=notes,
+        notes=f"{_NOTES}; weights: {weights}",
     )
-
-
-def _load(model: torch.nn.Module, request: TaskRequest, network: str) -> str:
-    if request.weights is not None:
-        load_weights(model, read_state(request.weights), str(request.weights))
-        return request.weights.name
-    name = f"{network}.safetensors"
-    with as_file(files("laxity.models") / "weights" / name) as path:
-        load_weights(model, read_state(path), f"the package ({name})")
-    return "in the package, made by `laxity train digits --seed 0`"

@@ -36,7 +36,8 @@ class Task:
         metric: what quality means; ``"accuracy"`` is the fraction of samples whose largest logit is the label.
         loss: maps logits (N, num_classes) and targets (N,) to a scalar.
         augment: random change of a training batch, drawn from the given generator, or None.
-        fingerprint: SHA-256 of the contents; computed when left empty.
+        fingerprint: SHA-256 of the contents; computed when left empty, so give ``fingerprint=""`` to
+            `dataclasses.replace` when the model or a split changes.
         notes: provenance of weights and data.
     """
 
@@ -83,9 +84,10 @@ def check_task(task: Task) -> None:
     if task.example_input.dim() < 2 or task.example_input.shape[0] != 1:
         shape = tuple(task.example_input.shape)
         raise TaskError(f"task {task.name!r}: the example input has shape {shape}; it needs a batch dimension of 1")
+    samples = {name: _check_split(task, name, split) for name, split in task.splits().items()}
     _check_outputs(task, task.example_input, "the example input")
-    for name, split in task.splits().items():
-        _check_split(task, name, split)
+    for name, inputs in samples.items():
+        _check_outputs(task, inputs, f"split {name!r}")
 
 
 def _check_weights(task: Task) -> None:
@@ -122,7 +124,8 @@ def _check_outputs(task: Task, inputs: Tensor, where: str) -> None:
         raise TaskError(f"task {task.name!r}: outputs for {where} are NaN or infinite; check weights and input scaling")
 
 
-def _check_split(task: Task, name: str, split: Split) -> None:
+def _check_split(task: Task, name: str, split: Split) -> Tensor:
+    """Check the data of a split and return its first inputs."""
     where = f"task {task.name!r}, split {name!r}"
     if len(split) == 0:
         raise DataError(f"{where} is empty; give it at least one sample")
@@ -139,4 +142,4 @@ def _check_split(task: Task, name: str, split: Split) -> None:
     low, high = int(targets.min()), int(targets.max())
     if low < 0 or high >= task.num_classes:
         raise DataError(f"{where} has labels {low}..{high}; they must be in 0..{task.num_classes - 1}")
-    _check_outputs(task, inputs, f"split {name!r}")
+    return inputs
