@@ -43,9 +43,10 @@ class _Redirect(TorchFunctionMode):
 def _call(emulated: nn.Module, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     if isinstance(emulated, EmulatedProduct):
         right = args[1] if len(args) > 1 else next(iter(kwargs.values()))
-        result: Tensor = emulated(args[0], right)
-        return result
-    result = emulated(args[0] if args else kwargs["input"])
+        inputs = (args[0], right)
+    else:
+        inputs = (args[0] if args else kwargs["input"],)
+    result: Tensor = emulated(*inputs)
     return result
 
 
@@ -75,7 +76,8 @@ def emulated_call(site: Site, weight: Tensor, bias: Tensor | None, arguments: Ma
 
     Args:
         site: the functional site.
-        weight, bias: as passed to the function.
+        weight: as passed to the function.
+        bias: as passed to the function.
         arguments: stride, padding, dilation, groups, output_padding as passed.
     """
     kind = site.op.kind

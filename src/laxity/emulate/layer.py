@@ -40,6 +40,10 @@ class Slots(nn.Module):
         self.observers: list[Observer] | None = None
         self.taken: list[Tensor] | None = None
 
+    def circuit(self) -> Multiplier:
+        """The circuit of every product."""
+        return self.multiplier or catalogue.get(EXACT_MULTIPLIER)
+
     def products(self) -> Products:
         """The kernel for the present operands and circuit.
 
@@ -48,8 +52,7 @@ class Slots(nn.Module):
         """
         if self.operand is None:
             raise PlanError(f"site {self.site.name!r} computes in floating point; give it an OPERAND choice")
-        circuit = self.multiplier or catalogue.get(EXACT_MULTIPLIER)
-        return products_for(circuit, self.operand.input.code_range, self.operand.weight.code_range)
+        return products_for(self.circuit(), self.operand.input.code_range, self.operand.weight.code_range)
 
 
 class EmulatedLayer(Slots):
@@ -64,6 +67,7 @@ class EmulatedLayer(Slots):
         bias: float32 (outputs,) or None.
         gain: float32 (outputs,), correction of the output scale found by re-estimation; 1 otherwise.
         kept: original output channels that are left, or None for all.
+        forced_codes: weight codes to use instead of those of the weight (faults in memory), or None.
     """
 
     gain: Tensor
@@ -80,6 +84,7 @@ class EmulatedLayer(Slots):
         self.channel_axis = 1 if self.transposed else 0
         self.register_buffer("gain", torch.ones(self._outputs()))
         self.kept: list[int] | None = None
+        self.forced_codes: Tensor | None = None
         self._cached: tuple[int, Products, WeightOperand] | None = None
 
     def _read_convolution(self, layer: Any) -> None:
@@ -102,7 +107,7 @@ class EmulatedLayer(Slots):
             self.observers[0].update(x)
         weight = self.used_weight()
         if self.operand is None or self.observers is not None:
-            return self._finish(self._native(self._pad(x, 0.0), weight))
+            return self._finish(self._native(self.pad(x, 0.0), weight))
         return self._emulate(x, weight, self.operand)
 
     def _emulate(self, x: Tensor, weight: Tensor, operand: IntegerOperands) -> Tensor:
@@ -121,8 +126,19 @@ class EmulatedLayer(Slots):
         if not training:
             return self._finish(exact)
         represented = operand.input.represent(x, codes)
-        smooth = self._native(self._pad(represented, 0.0), coder.represent(weight, weight_codes, scale, zero))
+        smooth = self._native(self.pad(represented, 0.0), coder.represent(weight, weight_codes, scale, zero))
         return self._finish(smooth + (exact - smooth).detach())
+
+    def stored_codes(self) -> tuple[Tensor, int, bool]:
+        """Weight codes as they lie in memory: float32 whole numbers in the weight's shape, their width, signedness.
+
+        Raises:
+            PlanError: the site stores floating point.
+        """
+        if self.operand is None or not isinstance(self.operand.weight, WeightCode):
+            raise PlanError(f"site {self.site.name!r} stores no integer weights; give it an OPERAND choice")
+        coder, weight = self.operand.weight, self.used_weight()
+        return coder.codes(weight, *coder.scale_and_zero(weight)), coder.bits, coder.symmetric
 
     def integer_sums(self, codes: Tensor) -> Tensor:
         """Accumulator contents for input codes: exact integers in floating point, zero-points corrected.
@@ -130,26 +146,26 @@ class EmulatedLayer(Slots):
         Raises:
             PlanError: the site computes in floating point.
         """
-        if self.operand is None or not isinstance(self.operand.weight, WeightCode):
-            raise PlanError(f"site {self.site.name!r} computes in floating point; give it an OPERAND choice")
-        weight = self.used_weight()
-        scale, zero = self.operand.weight.scale_and_zero(weight)
+        weight_codes, _, _ = self.stored_codes()
+        assert self.operand is not None  # stored_codes has checked
+        assert isinstance(self.operand.weight, WeightCode)
+        _, zero = self.operand.weight.scale_and_zero(self.used_weight())
         with torch.no_grad():
-            return self._integer(codes, self.operand.weight.codes(weight, scale, zero), zero, self.operand)
+            return self._integer(codes, weight_codes, zero, self.operand)
 
     def _integer(self, codes: Tensor, weight_codes: Tensor, weight_zero: Tensor, operand: IntegerOperands) -> Tensor:
         """Sum of (a - za)(w - zw) with circuit products for a w and exact sums for the cross terms."""
         input_zero = float(operand.input.zero)
-        padded = self._pad(codes, input_zero)
+        padded = self.pad(codes, input_zero)
         kernel = self.products()
         prepared = self._prepared(kernel, weight_codes)
-        forward_codes = self._as_convolution(weight_codes)
+        forward_codes = self.as_convolution(weight_codes)
         if self.linear:
             lead = padded.shape[:-1]
             flat = padded.reshape(-1, padded.shape[-1], 1)
             sums = kernel.convolve(flat, prepared, _POINT).reshape(*lead, -1)
         else:
-            sums = kernel.convolve(padded, prepared, self._geometry())
+            sums = kernel.convolve(padded, prepared, self.geometry())
         dims = sums.dim()
         if input_zero:
             per_output = forward_codes.flatten(1).sum(1, dtype=torch.float64)
@@ -165,25 +181,26 @@ class EmulatedLayer(Slots):
         if self.linear:
             return padded.sum(-1, keepdim=True)
         ones = torch.ones_like(forward_codes[: self.groups])
-        per_group = self._geometry().convolve(padded, ones)
+        per_group = self.geometry().convolve(padded, ones)
         return per_group.repeat_interleave(forward_codes.shape[0] // self.groups, dim=1)
 
     def _prepared(self, kernel: Products, weight_codes: Tensor) -> WeightOperand:
         """Weight operand of the kernel, kept while neither kernel nor weight changes."""
         version = self.weight._version
-        frozen = not self.weight.requires_grad
+        frozen = not self.weight.requires_grad and self.forced_codes is None
         cached = self._cached
         if frozen and cached is not None and cached[0] == version and cached[1] is kernel:
             return cached[2]
-        prepared = kernel.prepare(self._as_convolution(weight_codes))
+        prepared = kernel.prepare(self.as_convolution(weight_codes))
         self._cached = (version, kernel, prepared) if frozen else None
         return prepared
 
-    def _geometry(self) -> Geometry:
+    def geometry(self) -> Geometry:
+        """Strides, dilation and groups of the plain convolution over padded codes."""
         stride = (1,) * len(self.stride) if self.transposed else self.stride
         return Geometry(stride, self.dilation, self.groups)
 
-    def _as_convolution(self, weight: Tensor) -> Tensor:
+    def as_convolution(self, weight: Tensor) -> Tensor:
         """Weight in the layout of a forward convolution: (outputs, inputs per group, *kernel)."""
         if self.linear:
             return weight[:, :, None]
@@ -192,7 +209,7 @@ class EmulatedLayer(Slots):
         split = weight.reshape(self.groups, weight.shape[0] // self.groups, *weight.shape[1:]).transpose(1, 2)
         return split.reshape(-1, *split.shape[2:]).flip(tuple(range(2, weight.dim())))
 
-    def _pad(self, x: Tensor, value: float) -> Tensor:
+    def pad(self, x: Tensor, value: float) -> Tensor:
         """Pad (and, for transposed layers, spread) the input so that a plain convolution follows."""
         if self.linear:
             return x
@@ -210,7 +227,7 @@ class EmulatedLayer(Slots):
     def _native(self, padded: Tensor, weight: Tensor) -> Tensor:
         if self.linear:
             return F.linear(padded, weight)
-        return self._geometry().convolve(padded, self._as_convolution(weight))
+        return self.geometry().convolve(padded, self.as_convolution(weight))
 
     def _finish(self, values: Tensor) -> Tensor:
         """Apply the output correction and the bias."""
@@ -225,11 +242,8 @@ class EmulatedLayer(Slots):
 
     def facts(self) -> dict[str, float]:
         """Figures that demands need: stored weights that are not zero once coded."""
-        weight = self.used_weight()
-        if self.operand is not None and isinstance(self.operand.weight, WeightCode):
-            scale, zero = self.operand.weight.scale_and_zero(weight)
-            weight = self.operand.weight.codes(weight, scale, zero)
-        return {"weight_nonzeros": float(torch.count_nonzero(weight))}
+        stored = self.used_weight() if self.operand is None else self.stored_codes()[0]
+        return {"weight_nonzeros": float(torch.count_nonzero(stored))}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave caches out of copies and pickles."""

@@ -67,7 +67,7 @@ def _mentions(values: Sequence[Any], tensor: Tensor) -> bool:
 
 @torch.no_grad()
 def _absorb(layer: nn.Module, norm: _BatchNorm) -> tuple[Tensor, Tensor]:
-    assert norm.running_mean is not None  # noqa: S101  (checked by the caller; narrows the type)
+    assert norm.running_mean is not None  # narrows the type
     mean, var = norm.running_mean, norm.running_var
     scale = torch.rsqrt(var + norm.eps)  # type: ignore[operator]
     gamma = norm.weight if norm.weight is not None else torch.ones_like(mean)

@@ -76,7 +76,7 @@ class Reference(_Part):
 
 
 class Point(_Part):
-    """One evaluated plan: quality with interval (fractions), energy ratio to the exact 8-bit network, cost per sample."""
+    """One evaluated plan: quality with interval (fractions), energy ratio to exact INT8, cost per sample."""
 
     plan_key: str
     level: str

@@ -114,13 +114,16 @@ def comparison(view: RunView) -> str:
         name, best = min(single, key=lambda pair: pair[1].energy_ratio)
         return f"No cross-layer plan met the budget; the best single level is {name} with {saving(best.energy_ratio)}."
     if not single:
-        return f"Only crossing levels met the budget: {saving(cross.energy_ratio)} than the exact 8-bit network."
+        return f"Only crossing levels met the budget: {saving(cross.energy_ratio)} than exact INT8."
     name, best = min(single, key=lambda pair: pair[1].energy_ratio)
+    start = (
+        f"The best cross-layer plan takes {saving(cross.energy_ratio)} than exact INT8, "
+        f"the best single-level plan ({name}) {saving(best.energy_ratio)}."
+    )
     relative = cross.energy_ratio / best.energy_ratio if best.energy_ratio > 0 else 1.0
-    start = f"Crossing levels takes {saving(cross.energy_ratio)} than the exact 8-bit network"
     if round((1 - relative) * 100) > 0:
-        return f"{start}; the best single level, {name}, takes {saving(best.energy_ratio)}. That is {saving(relative)} again."
-    return f"{start}; the {name} level alone takes {saving(best.energy_ratio)}, so crossing levels gained nothing here."
+        return f"{start} Crossing levels thus takes {saving(relative)} than staying on one."
+    return f"{start} Crossing levels gained nothing here."
 
 
 def _met(view: RunView, level: str) -> LevelBest | None:

@@ -63,7 +63,7 @@ def distinct(names: Iterable[str], limit: int = 20) -> list[str]:
 def axis(title: str, **more: Any) -> Json:
     """An axis with a title and quiet lines."""
     return {
-        "title": {"text": title, "standoff": 10},
+        "title": {"text": title, "standoff": 10, "font": {"size": 13, "color": "@muted"}},
         "gridcolor": "@grid",
         "linecolor": "@rule",
         "tickcolor": "@rule",

@@ -32,9 +32,8 @@ def circuit_chart(use: CircuitUse, index: int) -> Chart:
     rows, columns = np.argsort(multiplier.a_values()), np.argsort(multiplier.b_values())
     error_table = (multiplier.table - multiplier.exact_table())[np.ix_(rows, columns)].astype(np.float64)
     if not error_table.any():
-        return Chart(
-            name, title, None, empty="This circuit is exact: every product is right, so there is no error map."
-        )
+        text = "This circuit is exact: every product is right, so there is no error map."
+        return Chart(name, title, None, empty=text)
     a, b = multiplier.a_values()[rows], multiplier.b_values()[columns]
     return Chart(name, title, _heat(block_means(error_table), _centres(a), _centres(b)), height=330)
 
@@ -69,7 +68,7 @@ def _heat(means: FloatArray, a: list[float], b: list[float]) -> Json:
                     [1, "@plus2"],
                 ],
                 "colorbar": {
-                    "title": {"text": "mean error", "side": "right"},
+                    "title": {"text": "mean error", "side": "right", "font": {"size": 13, "color": "@muted"}},
                     "thickness": 9,
                     "outlinewidth": 0,
                     "nticks": 5,

@@ -17,6 +17,7 @@ from laxity.artifacts.report.charts.base import (
 from laxity.artifacts.report.load import RunView, SiteDetail
 
 NETWORKS = (("int8_exact", "exact INT8"), ("approximated", "approximated"))
+BAR = 0.38
 EMPTY = "The plan's details list no sites, so there is no cost to break down."
 
 
@@ -55,20 +56,22 @@ def component_chart(view: RunView) -> Chart:
 
 
 def site_chart(view: RunView) -> Chart:
-    """Energy per site, each with its components, exact INT8 above approximated."""
+    """Energy per site, each with its components: exact INT8 above, approximated below."""
     title = "Energy per site"
     sites = list(reversed(view.details.sites))
     if not sites:
         return Chart("sites", title, None, empty=EMPTY)
-    labels = distinct([s.name for s in sites], 18)
-    rows = [f"{label} · {word}" for label in labels for word in ("after", "before")]
-    totals = [sum(e.value for e in getattr(s, key).values()) for s in sites for key, _ in NETWORKS]
-    factor, unit = scale(totals)
+    factor, unit = scale([sum(e.value for e in getattr(s, key).values()) for s in sites for key, _ in NETWORKS])
+    rows = [index + shift for index in range(len(sites)) for shift in (BAR / 2, -BAR / 2)]
+    words = [f"{plain(s.name)}, {label}" for s in sites for _, label in NETWORKS]
     bars = []
     for index, name in enumerate(components(view)):
-        pairs = [(_energy([s], "approximated", name), _energy([s], "int8_exact", name)) for s in sites]
-        bars.append(_bar(name, index, [v * factor for pair in pairs for v in pair], rows, unit))
-    return Chart("sites", title, _stacked(bars, unit), height=150 + 44 * len(sites))
+        values = [_energy([s], key, name) * factor for s in sites for key, _ in NETWORKS]
+        bars.append({**_bar(name, index, values, rows, unit), "hovertext": words, "width": BAR * 0.94})
+    figure = _stacked(bars, unit)
+    places = {"tickvals": list(range(len(sites))), "ticktext": distinct([s.name for s in sites], 18)}
+    figure["layout"]["yaxis"] |= {**places, "range": [-0.6, len(sites) - 0.4], "ticks": ""}
+    return Chart("sites", title, figure, height=140 + 46 * len(sites))
 
 
 def _energy(sites: Sequence[SiteDetail], network: str, component: str) -> float:
@@ -76,15 +79,16 @@ def _energy(sites: Sequence[SiteDetail], network: str, component: str) -> float:
     return sum(part.value for part in parts if part is not None)
 
 
-def _bar(name: str, index: int, values: list[float], rows: list[str], unit: str) -> Json:
+def _bar(name: str, index: int, values: list[float], rows: Sequence[str | float], unit: str) -> Json:
     return {
         "type": "bar",
         "orientation": "h",
         "name": plain(name),
         "x": values,
-        "y": rows,
+        "y": list(rows),
+        "hovertext": list(rows),
         "marker": {"color": f"@k{index % COMPONENT_COLOURS + 1}", "line": {"color": "@paper", "width": 1}},
-        "hovertemplate": f"<b>{plain(name)}</b><br>%{{y}}<br>%{{x:.4~g}} {unit} per sample<extra></extra>",
+        "hovertemplate": f"<b>{plain(name)}</b><br>%{{hovertext}}<br>%{{x:.4~g}} {unit} per sample<extra></extra>",
     }
 
 
@@ -95,7 +99,7 @@ def _stacked(bars: list[Json], unit: str) -> Json:
             barmode="stack",
             bargap=0.22,
             xaxis=axis(f"energy per sample ({unit})"),
-            yaxis=axis("", showgrid=False, ticksuffix="  "),
+            yaxis=axis("", showgrid=False, ticklabelstandoff=6),
             showlegend=True,
             legend={**legend_below(), "traceorder": "normal"},
             margin={"l": 20, "r": 16, "t": 44, "b": 48},

@@ -9,8 +9,8 @@ from laxity.artifacts.report.load import RunView
 from laxity.core.records import Reliability
 
 CURVES = (
-    ("original", "original", "@muted", "dot", "square"),
-    ("int8_exact", "exact INT8", "@data", "dash", "diamond"),
+    ("original", "original", "@ink", "dot", "square"),
+    ("int8_exact", "exact INT8", "@exact", "dash", "diamond"),
     ("approximated", "approximated", "@cross", "solid", "circle"),
 )
 
@@ -66,7 +66,7 @@ def _curve(curve: tuple[str, str, str, str, str], items: list[Reliability], zero
         "x": x + x[::-1],
         "y": [r.high for r in ordered] + [r.low for r in reversed(ordered)],
         "fill": "toself",
-        "fillcolor": f"{colour}/16",
+        "fillcolor": f"{colour}/18",
         "line": {"width": 0},
         "legendgroup": name,
         "showlegend": False,

@@ -18,10 +18,15 @@ def front_chart(view: RunView) -> Chart:
     data = [_front_line(view), *_clouds(view), *_references(view)]
     low, high = focus(view)
     widest = max(1.0, *(p.energy_ratio for p in view.front.points))
+    cheapest = min(p.energy_ratio for p in view.front.points)
     figure = {
         "data": data,
         "layout": layout(
-            xaxis=axis("energy per sample, relative to exact INT8", tickformat=".0%", range=[0, widest * 1.06]),
+            xaxis=axis(
+                "energy per sample, relative to exact INT8",
+                tickformat=".0%",
+                range=[max(0.0, cheapest - 0.08), widest * 1.1],
+            ),
             yaxis=axis(f"{metric} ({view.front.baseline.quality.split})", tickformat=".1~%", range=[low, high]),
             shapes=_lines(view, low),
             annotations=_notes(view),
@@ -94,7 +99,7 @@ def _cloud(members: list[Point], level: str, stage: str, view: RunView) -> Json:
         "text": [plain(p.label) for p in members],
         "customdata": [[p.low, p.high, (base - p.quality) * 100, plain(p.plan_key)] for p in members],
         "marker": {
-            "color": [colour if p.on_front else f"{colour}/50" for p in members],
+            "color": [colour if p.on_front else f"{colour}/55" for p in members],
             "symbol": LEVEL_SYMBOLS.get(level, "cross"),
             "size": [11 if p.on_front else 8 for p in members],
             "line": {"width": [1.5 if p.on_front else 0.5 for p in members], "color": "@paper"},
@@ -104,7 +109,7 @@ def _cloud(members: list[Point], level: str, stage: str, view: RunView) -> Json:
             "symmetric": False,
             "array": [p.high - p.quality if p.on_front else 0 for p in members],
             "arrayminus": [p.quality - p.low if p.on_front else 0 for p in members],
-            "color": f"{colour}/45",
+            "color": f"{colour}/28",
             "thickness": 1,
             "width": 0,
         },
@@ -182,9 +187,9 @@ def _notes(view: RunView) -> list[Json]:
     budget = baseline - view.manifest.max_drop
     left = {"xref": "paper", "x": 0.005, "xanchor": "left"}
     notes = [
-        note("baseline", y=baseline, yanchor="bottom", **left),
-        note("budget", y=budget, yanchor="top", **left, font={"size": 12, "color": "@bad"}),
-        note("exact INT8", x=1.0, y=view.front.int8_exact.quality.value, yshift=-16),
+        note("baseline", y=baseline, yanchor="bottom", bgcolor="@paper/75", **left),
+        note("budget", y=budget, yanchor="top", **left, font={"size": 12, "color": "@bad"}, bgcolor="@paper/75"),
+        note("exact INT8", x=1.0, y=view.front.int8_exact.quality.value, yshift=18, bgcolor="@paper/75"),
     ]
     for point in [p for p in view.front.points if p.plan_key == view.front.selected][-1:]:
         notes.append(

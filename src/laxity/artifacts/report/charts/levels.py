@@ -36,7 +36,7 @@ def levels_chart(view: RunView) -> Chart:
         "data": [bars],
         "layout": layout(
             xaxis=axis("energy per sample, relative to exact INT8", tickformat=".0%", range=[0, widest * 1.04]),
-            yaxis=axis("", showgrid=False, ticksuffix="  "),
+            yaxis=axis("", showgrid=False, ticklabelstandoff=6),
             shapes=[{**exact, "line": {"color": "@ink", "width": 1.2, "dash": "dot"}}],
             annotations=[note("exact INT8", x=1, y=1, yref="paper", yanchor="bottom", xanchor="right")],
             margin={"l": 20, "r": 12, "t": 24, "b": 48},
@@ -62,7 +62,7 @@ def quality_chart(view: RunView) -> Chart:
         "data": [_dots(row, solid=row in test) for row in rows],
         "layout": layout(
             xaxis=axis(quality.metric, tickformat=".1~%"),
-            yaxis=axis("", showgrid=True, ticksuffix="  ", range=[-0.7, len(rows) - 0.3]),
+            yaxis=axis("", showgrid=True, ticklabelstandoff=6, range=[-0.7, len(rows) - 0.3]),
             shapes=[
                 {
                     "type": "line",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from laxity.artifacts.report.charts.base import Chart, Json, axis, distinct, layout, plain
+from laxity.artifacts.report.charts.base import LEVEL_COLOURS, Chart, Json, axis, distinct, layout, note, plain
 from laxity.artifacts.report.load import RunView, Sensitivity
 from laxity.artifacts.report.wording import LEVELS, number
 
@@ -26,8 +26,9 @@ def sensitivity_chart(view: RunView) -> Chart:
         "data": [_heat(grid, distinct(sites, 18), labels)],
         "layout": layout(
             xaxis=axis("candidate", tickangle=-60, showgrid=False, side="bottom", type="category", dtick=1),
-            yaxis=axis("", showgrid=False, autorange="reversed", ticksuffix="  ", type="category", dtick=1),
-            margin={"l": 20, "r": 8, "t": 8, "b": 60},
+            yaxis=axis("", showgrid=False, autorange="reversed", ticklabelstandoff=6, type="category", dtick=1),
+            margin={"l": 20, "r": 8, "t": 30, "b": 60},
+            **_bands(columns),
         ),
     }
     width = 250 + 30 * len(columns)
@@ -39,6 +40,22 @@ def _columns(items: tuple[Sensitivity, ...]) -> list[tuple[str, str, str]]:
     seen = dict.fromkeys((i.level, i.slot, i.label) for i in items)
     order = {name: index for index, name in enumerate(LEVELS)}
     return sorted(seen, key=lambda column: order.get(column[0], len(order)))
+
+
+def _bands(columns: list[tuple[str, str, str]]) -> Json:
+    """A coloured line with the level's name above the columns of each level."""
+    shapes, annotations = [], []
+    names = [level for level, _, _ in columns]
+    for level in dict.fromkeys(names):
+        first, count = names.index(level), names.count(level)
+        colour = LEVEL_COLOURS.get(level, "@muted")
+        place = {"xref": "x", "yref": "paper", "y0": 1.012, "y1": 1.012}
+        ends = {"x0": first - 0.46, "x1": first + count - 0.54}
+        shapes.append({"type": "line", **place, **ends, "line": {"color": colour, "width": 3}})
+        font = {"size": 12, "color": colour}
+        left = {"x": first - 0.46, "xanchor": "left"}
+        annotations.append(note(plain(level), **left, y=1.015, yref="paper", yanchor="bottom", font=font))
+    return {"shapes": shapes, "annotations": annotations}
 
 
 def _shade(item: Sensitivity | None) -> float | None:
@@ -72,7 +89,7 @@ def _heat(grid: list[list[Sensitivity | None]], sites: list[str], labels: list[s
         "hoverongaps": False,
         "colorscale": [[0, "@heat0"], [0.25, "@heat1"], [0.5, "@heat2"], [0.75, "@heat3"], [1, "@heat4"]],
         "colorbar": {
-            "title": {"text": "loss increase", "side": "right"},
+            "title": {"text": "loss increase", "side": "right", "font": {"size": 13, "color": "@muted"}},
             "thickness": 10,
             "outlinewidth": 0,
             "tickvals": ticks,

@@ -1,0 +1,99 @@
+"""Sample the operands that the processing elements of a weight-stationary array see at each site."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from laxity.core.demand import IntArray, OperandTrace
+from laxity.core.seeds import stream
+from laxity.emulate.build import emulated
+from laxity.emulate.kernels.analysis import signed_table
+from laxity.emulate.layer import EmulatedLayer, Slots
+from laxity.techniques.data.codes import WeightCode
+
+SEGMENTS = 64
+STEPS = 33
+TRACE_SAMPLES = 16
+
+
+@torch.no_grad()
+def operand_traces(model: nn.Module, inputs: Tensor, *, seed: int, tile_rows: int = 16) -> dict[str, OperandTrace]:
+    """Run the model on a few inputs and cut operand traces out of what every site received.
+
+    A trace holds, for randomly drawn weights, the activations that meet this weight one output position after the
+    other, and the partial sums that arrive from the rows above in the same tile of the array. The draws depend on the
+    seed and the site only, so that plans are compared on the same places.
+
+    Args:
+        model: calibrated model.
+        inputs: float32 (n, ...); the first 16 are used.
+        seed: root seed.
+        tile_rows: rows of the array, over which partial sums run.
+    """
+    layers = [m for m in emulated(model) if m.operand is not None and isinstance(m.operand.weight, WeightCode)]
+    for layer in layers:
+        layer.taken = []
+    try:
+        model(inputs[:TRACE_SAMPLES])
+        return {
+            layer.site.name: _cut(layer, layer.taken[0], seed, tile_rows)
+            for layer in layers
+            if isinstance(layer, EmulatedLayer) and layer.taken
+        }
+    finally:
+        for layer in layers:
+            layer.taken = None
+
+
+def _cut(layer: EmulatedLayer, codes: Tensor, seed: int, tile_rows: int) -> OperandTrace:
+    columns, weights = _matrix_form(layer, codes)
+    groups, positions, reduction = columns.shape
+    outputs = weights.shape[1]
+    rng = stream(seed, "operands", layer.site.name)
+    draws = rng.random((SEGMENTS, 4))
+    scaled = (draws * [groups, outputs, reduction, max(1, positions - STEPS + 1)]).astype(np.int64)
+    steps = np.arange(STEPS)
+    table, low_a, low_w = _products(layer)
+    activations = np.empty((SEGMENTS, STEPS), np.int64)
+    sums = np.empty((SEGMENTS, STEPS), np.int64)
+    chosen = np.empty(SEGMENTS, np.int64)
+    for i, (g, n, k, start) in enumerate(scaled):
+        rows = (start + steps) % positions
+        top = k - k % tile_rows
+        window = columns[g][rows, top : k + 1]
+        column = weights[g, n, top : k + 1]
+        activations[i], chosen[i] = window[:, -1], column[-1]
+        sums[i] = table[window[:, :-1] - low_a, (column[:-1] - low_w)[None]].sum(1)
+    return OperandTrace(
+        np.abs(activations), (activations < 0).astype(np.int64), np.abs(chosen), (chosen < 0).astype(np.int64), sums
+    )
+
+
+def _matrix_form(layer: EmulatedLayer, codes: Tensor) -> tuple[IntArray, IntArray]:
+    """Codes as (groups, positions, reduction) over all samples, and weight codes as (groups, outputs, reduction)."""
+    operand = layer.operand
+    assert operand is not None and isinstance(operand.weight, WeightCode)  # noqa: PT018 (chosen by the caller)
+    weight = layer.used_weight()
+    weight_codes = layer.as_convolution(operand.weight.codes(weight, *operand.weight.scale_and_zero(weight)))
+    if layer.linear:
+        columns = codes.reshape(1, -1, codes.shape[-1])
+        rows = weight_codes.flatten(1)[None]
+    else:
+        geometry = layer.geometry()
+        patches = geometry.patches(layer.pad(codes, float(operand.input.zero)), tuple(weight_codes.shape[2:]))
+        columns = patches.transpose(0, 1).flatten(1, 2)
+        rows = weight_codes.flatten(1).unflatten(0, (geometry.groups, -1))
+    return _integers(columns), _integers(rows)
+
+
+def _integers(values: Tensor) -> IntArray:
+    return values.cpu().numpy().astype(np.int64)
+
+
+def _products(layer: Slots) -> tuple[IntArray, int, int]:
+    operand = layer.operand
+    assert operand is not None
+    left, right = operand.input.code_range, operand.weight.code_range
+    return signed_table(layer.circuit(), left, right), left[0], right[0]

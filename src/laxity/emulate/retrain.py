@@ -1,0 +1,80 @@
+"""Fine-tune an approximated model with the straight-through estimator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from laxity.core.errors import TaskError
+from laxity.core.plan import Recovery
+from laxity.core.seeds import derive
+from laxity.task.splits import batches, subset
+from laxity.task.task import Task
+
+Progress = Callable[[int, int, float], None]
+
+
+def retrain(
+    model: nn.Module, task: Task, recovery: Recovery, *, seed: int, label: str = "", progress: Progress | None = None
+) -> list[float]:
+    """Train weights and biases of an approximated model in place; ranges of activations stay as calibrated.
+
+    The forward pass is the emulated hardware, the backward pass that of the native operation on the represented
+    operands. Adam with a cosine schedule; gradients are clipped to norm 1.
+
+    Args:
+        model: a calibrated model, on the device it shall train on.
+        task: gives the training split, its augmentation and the loss.
+        recovery: how long and how fast.
+        seed: root seed of the order of samples and of augmentation.
+        label: names the random streams, for example the plan key.
+        progress: called with (step, steps, loss).
+
+    Returns:
+        Mean loss of each epoch.
+
+    Raises:
+        TaskError: the loss became NaN or infinite.
+    """
+    device = next(model.parameters()).device
+    parameters = [p for p in model.parameters() if p.is_floating_point()]
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    optimiser = torch.optim.Adam(parameters, lr=recovery.learning_rate)
+    count = min(len(task.train), recovery.samples or len(task.train))
+    per_epoch = math.ceil(count / recovery.batch_size)
+    steps = max(1, recovery.epochs * per_epoch)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=recovery.learning_rate * 0.02)
+    losses, step = [], 0
+    try:
+        for epoch in range(recovery.epochs):
+            total = 0.0
+            order = torch.Generator().manual_seed(derive(seed, "retrain", label, epoch))
+            chosen = torch.randperm(len(task.train), generator=order)[:count].tolist()
+            for x, y in batches(subset(task.train, chosen), recovery.batch_size):
+                inputs = x if task.augment is None else task.augment(x, order)
+                total += _step(model, task, optimiser, inputs.to(device), y.to(device)) * len(y)
+                schedule.step()
+                step += 1
+                if progress is not None:
+                    progress(step, steps, total / count)
+            losses.append(total / count)
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+            parameter.grad = None
+    return losses
+
+
+def _step(model: nn.Module, task: Task, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> float:
+    optimiser.zero_grad(set_to_none=True)
+    loss = task.loss(model(x), y)
+    if not bool(torch.isfinite(loss)):
+        raise TaskError(f"the loss became {float(loss.detach())} while retraining; use a smaller learning rate")
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g["params"]], 1.0)
+    optimiser.step()
+    return float(loss.detach())

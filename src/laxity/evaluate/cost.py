@@ -1,0 +1,56 @@
+"""From an approximated model to demands, and from demands to cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from laxity.core.demand import Demand, OperandTrace
+from laxity.core.errors import PlanError
+from laxity.core.plan import Plan
+from laxity.core.records import Cost
+from laxity.emulate.build import emulated
+from laxity.emulate.operands import operand_traces
+from laxity.targets import Target
+
+
+def demands(model: nn.Module, plan: Plan, inputs: Tensor, *, seed: int, tile_rows: int = 16) -> list[Demand]:
+    """What every site of an approximated model asks of the hardware, in order of execution.
+
+    Args:
+        model: calibrated model.
+        plan: the plan it was built from.
+        inputs: calibration inputs from which operands are sampled, float32 (n, ...).
+        seed: root seed of the sampling.
+        tile_rows: rows of the target's array.
+
+    Raises:
+        PlanError: a site computes in floating point, which a target of integers cannot cost.
+    """
+    traces = operand_traces(model, inputs, seed=seed, tile_rows=tile_rows)
+    found = [_demand(layer, plan, traces) for layer in emulated(model)]
+    return [
+        replace(demand, output_bits=after.input_bits)
+        for demand, after in zip(found, [*found[1:], found[-1]], strict=True)
+    ]
+
+
+def _demand(layer: nn.Module, plan: Plan, traces: dict[str, OperandTrace]) -> Demand:
+    site = layer.site
+    if layer.operand is None:
+        raise PlanError(f"site {site.name!r} computes in floating point; give it an OPERAND choice to cost it")
+    demand = replace(Demand.of(site), trace=traces.get(site.name))
+    facts = layer.facts()
+    for choice in plan.at(site.name).values():
+        demand = choice.demand(demand, facts)
+    return demand
+
+
+def cost_of(model: nn.Module, plan: Plan, target: Target, inputs: Tensor, *, seed: int) -> Cost:
+    """Cost of one sample on a target.
+
+    Raises:
+        PlanError, TargetError: the plan does not fit the target.
+    """
+    return target.cost(demands(model, plan, inputs, seed=seed))
