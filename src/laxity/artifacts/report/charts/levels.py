@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from laxity.artifacts.report.charts.base import LEVEL_COLOURS, Chart, Json, axis, layout, note, plain
-from laxity.artifacts.report.load import Point, RunView
+from laxity.artifacts.report.load import Interval, Point, RunView
 from laxity.artifacts.report.wording import LEVEL_NAMES, LEVELS, percent
+from laxity.core.records import Quality
 
 
 def levels_chart(view: RunView) -> Chart:
@@ -90,8 +91,8 @@ def quality_chart(view: RunView) -> Chart:
     return Chart("quality", f"{quality.metric.capitalize()} with intervals", figure, height=110 + 38 * len(rows))
 
 
-def _triple(interval: object) -> tuple[float, float, float]:
-    return tuple(getattr(interval, name) for name in ("value", "low", "high"))  # type: ignore[return-value]
+def _triple(interval: Interval | Quality) -> tuple[float, float, float]:
+    return interval.value, interval.low, interval.high
 
 
 def _search_rows(view: RunView) -> list[Row]:

@@ -1,0 +1,150 @@
+"""The page in a real browser: charts appear, nothing is fetched, nothing overflows, controls work."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from laxity.artifacts.report import write_report
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the browser test needs the package playwright")
+
+CHROMIUM = os.environ.get("LAXITY_CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found; install one or set LAXITY_CHROMIUM"),
+]
+CHARTS = {"front", "levels", "components", "sites", "sensitivity", "circuit-0", "circuit-1", "quality", "faults"}
+SIZES = [(1280, 900), (390, 844)]
+EVIL = "<img src=x onerror=document.title='owned'>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Any]:
+    """``visit(run, size, scheme)`` opens the report; at the end no error and no foreign request may have happened."""
+    errors: list[str] = []
+    contexts = []
+
+    def go(run: Path, size: tuple[int, int] = SIZES[0], scheme: str = "light") -> Any:
+        viewport = {"width": size[0], "height": size[1]}
+        context = browser.new_context(viewport=viewport, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: errors.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda e: errors.append(str(e)))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else errors.append(r.url))
+        page.goto(write_report(run).as_uri())
+        page.wait_for_selector("html[data-ready]")
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def drawn(page: Any) -> set[str]:
+    return {e.get_attribute("id").removeprefix("chart-") for e in page.query_selector_all(".chart:has(svg.main-svg)")}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_charts_render_and_nothing_overflows(visit: Any, run_folder: Path, size: tuple[int, int], scheme: str) -> None:
+    page = visit(run_folder, size, scheme)
+    assert drawn(page) == CHARTS
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
+    for name in CHARTS:
+        assert page.locator(f"#chart-{name} svg.main-svg").first.bounding_box()["height"] > 100
+    page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
+
+
+def test_chart_follows_the_window_and_the_theme(visit: Any, run_folder: Path) -> None:
+    page = visit(run_folder)
+    tick = page.locator("#chart-front .xtick text").first
+    light = tick.evaluate("e => getComputedStyle(e).fill")
+    page.emulate_media(color_scheme="dark")
+    playwright.expect(tick).not_to_have_css("fill", light)
+    page.set_viewport_size({"width": 390, "height": 844})
+    svg = page.locator("#chart-front svg.main-svg").first
+    playwright.expect(svg).to_have_css("width", re.compile(r"^3[0-9][0-9](\.\d+)?px$"))
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
+
+
+def test_stage_level_and_range_controls(visit: Any, run_folder: Path) -> None:
+    page = visit(run_folder)
+    shown = "document.getElementById('chart-front').data.filter(t => t.meta && t.visible).map(t => t.meta)"
+    assert {m["stage"] for m in page.evaluate(shown)} == {"sensitivity", "search", "recovery"}
+    page.click(".chip[data-value=search]")
+    assert {m["stage"] for m in page.evaluate(shown)} == {"sensitivity", "recovery"}
+    page.click(".chip[data-value=data]")
+    assert {m["level"] for m in page.evaluate(shown)} == {"software", "hardware", "cross"}
+    page.click(".chip[data-value=search]")
+    assert {(m["level"], m["stage"]) for m in page.evaluate(shown)} >= {("cross", "search"), ("hardware", "search")}
+    floor = "document.getElementById('chart-front').layout.yaxis.range[0]"
+    before = page.evaluate(floor)
+    page.click(".chip[data-view=all]")
+    assert page.evaluate(floor) < before
+
+
+def test_site_table_sorts(visit: Any, run_folder: Path) -> None:
+    page = visit(run_folder)
+    names = "[...document.querySelectorAll('#site-table tbody code')].map(c => c.textContent)"
+    weights = "[...document.querySelectorAll('#site-table tbody tr')].map(r => Number(r.dataset.weights))"
+    original = page.evaluate(names)
+    page.click(".sort[data-key=weights]")
+    assert page.evaluate(weights) == sorted(page.evaluate(weights), reverse=True)
+    assert page.get_attribute("th:has(.sort[data-key=weights])", "aria-sort") == "descending"
+    page.click(".sort[data-key=weights]")
+    assert page.evaluate(weights) == sorted(page.evaluate(weights))
+    page.click(".sort[data-key=name]")
+    assert page.evaluate(names) == original
+
+
+def test_hover_names_the_plan(visit: Any, run_folder: Path) -> None:
+    page = visit(run_folder)
+    find = "document.getElementById('chart-front').data.findIndex(t => t.meta && t.meta.level === 'cross')"
+    page.evaluate(f"Plotly.Fx.hover('chart-front', [{{curveNumber: {find}, pointNumber: 0}}])")
+    assert "cross plan" in page.text_content("#chart-front .hoverlayer")
+
+
+def test_copy_button(visit: Any, run_folder: Path) -> None:
+    page = visit(run_folder)
+    page.click("#copy")
+    playwright.expect(page.locator("#copy")).to_have_text(re.compile("Copied|Selected"))
+
+
+def test_hostile_names_do_nothing(visit: Any, run_folder: Path, edit) -> None:
+    edit(run_folder / "manifest.json", lambda m: m["task"].update(name=EVIL))
+    edit(run_folder / "front.json", lambda f: [p.update(label=EVIL) for p in f["points"]])
+    edit(run_folder / "best/details.json", lambda d: [s.update(name=EVIL + str(i)) for i, s in enumerate(d["sites"])])
+    page = visit(run_folder)
+    assert drawn(page) == CHARTS
+    assert page.query_selector("img") is None
+    assert page.title() != "owned"
+
+
+def test_empty_run_has_no_broken_chart(visit: Any, run_folder: Path, edit) -> None:
+    edit(run_folder / "sensitivity.json", lambda s: s.clear())
+    edit(run_folder / "front.json", lambda f: f.update(points=[], levels={}))
+    edit(run_folder / "best/details.json", lambda d: d.update(circuits=[], faults={}, sites=[]))
+    page = visit(run_folder, SIZES[1])
+    assert drawn(page) == {"quality"}
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
