@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from laxity.core.registry import Registry
+from laxity.task.download import Progress
 from laxity.task.task import Task
 
 
@@ -21,6 +22,7 @@ class TaskRequest:
         weights: file of trained weights, or None for the task's own.
         download: fetch missing files from their official addresses.
         fresh_seed: build the network untrained, initialised from this seed, instead of loading weights.
+        progress: told how far a download is.
     """
 
     data_dir: Path
@@ -28,6 +30,7 @@ class TaskRequest:
     weights: Path | None = None
     download: bool = False
     fresh_seed: int | None = None
+    progress: Progress | None = None
 
 
 TaskBuilder = Callable[[TaskRequest], Task]

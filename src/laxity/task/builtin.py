@@ -102,7 +102,7 @@ def fashion_mnist(request: TaskRequest) -> Task:
 def _idx_task(request: TaskRequest, which: IdxSet, normalise: Normalise, pixels: int) -> Task:
     network = request.network or DEFAULT_NETWORKS[which.name]
     model, weights = trained_network(request, which.name, network, (1, 28, 28))
-    data = read_idx_set(which, request.data_dir, fetch=request.download)
+    data = read_idx_set(which, request.data_dir, fetch=request.download, progress=request.progress)
     augment = Shift(pixels, fill=-normalise.mean[0] / normalise.std[0])
     return _image_task(which.name, data, model, normalise, augment, weights)
 
@@ -119,7 +119,7 @@ def cifar10(request: TaskRequest) -> Task:
     """
     network = request.network or DEFAULT_NETWORKS["cifar10"]
     model, weights = _cifar_network(request, network)
-    data = read_cifar10(request.data_dir, fetch=request.download)
+    data = read_cifar10(request.data_dir, fetch=request.download, progress=request.progress)
     normalise = Normalise() if network == "resnet8" else IMAGENET_STATISTICS
     if weights in {name for c in CHECKPOINTS.values() for name in (c.file, c.original)}:
         weights += " (trained on the calibration and validation images too: accuracy there is optimistic)"
@@ -135,7 +135,7 @@ def _cifar_network(request: TaskRequest, network: str) -> tuple[nn.Module, str]:
     url, path = _RESNET_URL + known.original, folders[0] / known.original
 
     def fetch() -> Path:
-        download(url, path, partial(_verify_sha256, sha256=known.sha256))
+        download(url, path, partial(_verify_sha256, sha256=known.sha256), request.progress)
         return path
 
     return trained_network(request, "cifar10", network, (3, 32, 32), published, fetch, url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import logging
 import os
 import tempfile
 import urllib.error
@@ -17,6 +18,7 @@ from laxity.core.errors import DataError
 Progress = Callable[[str, int, int | None], None]
 """Called with the URL, the bytes received so far, and the bytes expected (None if the server does not say)."""
 
+_LOG = logging.getLogger("laxity.task")
 _CHUNK = 1 << 18
 _TIMEOUT_S = 30.0
 
@@ -49,6 +51,7 @@ def download(url: str, path: Path, verify: Callable[[Path], None], progress: Pro
             refuses the content.
     """
     temporary = None
+    _LOG.info("downloading %s to %s", url, path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import tomllib
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -136,17 +134,17 @@ def read_arrays(path: Path, input_shape: Sequence[int] | None = None) -> dict[st
     try:
         with path.open("rb") as handle:
             archive = np.load(handle, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
-                raise DataError(
-                    f"{path} holds one array; save inputs and labels together with np.savez(path, x=x, y=y)"
-                )
-            names = next((n for n in (_PAIR, _FOUR) if set(n) <= set(archive.files)), None)
-            if names is None:
-                raise DataError(_arrays_missing(path, archive.files))
+            single = isinstance(archive, np.ndarray)
+            found = [] if single else archive.files
+            names = next((n for n in (_PAIR, _FOUR) if set(n) <= set(found)), ())
             arrays = {name: archive[name] for name in names}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # a damaged archive can make numpy and zipfile fail in any way
         remedy = "save plain number arrays with np.savez(path, x=x, y=y)"
         raise DataError(f"cannot read {path} as an npz archive of numbers: {error}; {remedy}") from error
+    if single:
+        raise DataError(f"{path} holds one array; save inputs and labels together with np.savez(path, x=x, y=y)")
+    if not names:
+        raise DataError(_arrays_missing(path, found))
     return {k: _shaped(v, k, path, input_shape) if k.startswith("x") else v for k, v in arrays.items()}
 
 

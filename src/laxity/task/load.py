@@ -12,6 +12,7 @@ from laxity.core.errors import ConfigError, DataError, TaskError
 from laxity.core.registry import did_you_mean
 from laxity.task import builtin, digits
 from laxity.task.base import TaskRequest, default_data_dir, tasks
+from laxity.task.download import Progress
 from laxity.task.files import FileTask, load_file_task, read_task_file
 from laxity.task.make import make_task
 from laxity.task.python import import_object
@@ -31,6 +32,7 @@ def load_task(
     download: bool = False,
     num_classes: int | None = None,
     input_shape: Sequence[int] | None = None,
+    progress: Progress | None = None,
 ) -> Task:
     """Load a task and check it.
 
@@ -48,6 +50,7 @@ def load_task(
         download: fetch missing files of built-in tasks.
         num_classes: of a user's own task.
         input_shape: shape of one input of a user's own task.
+        progress: told how far a download is: URL, bytes received, bytes expected or None.
 
     Raises:
         ConfigError: arguments do not belong together, or the task file is wrong.
@@ -75,7 +78,8 @@ def load_task(
     builder = tasks[text]
     _refuse(own, f"the task {text!r}, which has its own data")
     folder = Path(data_dir) if data_dir is not None else default_data_dir()
-    task = builder(TaskRequest(folder, model, Path(weights) if weights is not None else None, download))
+    file = Path(weights) if weights is not None else None
+    task = builder(TaskRequest(folder, model, file, download, progress=progress))
     check_task(task)
     return task
 

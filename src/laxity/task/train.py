@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from laxity.core.errors import ConfigError, TaskError
+from laxity.core.errors import ConfigError, RunError, TaskError
 from laxity.core.seeds import derive
 from laxity.core.serial import write_json
 from laxity.task.base import DEFAULT_NETWORKS, TaskRequest, default_data_dir, tasks, trained_path
@@ -222,18 +223,33 @@ def train_named(
     Raises:
         RegistryError: the task or network is unknown.
         DataError: the data is not there, or corrupt.
+        ConfigError: `out` does not end in ``.safetensors``, or `epochs` is less than 1.
         RunError: `out` cannot be written.
     """
     folder = data_dir or default_data_dir()
+    chosen = network or DEFAULT_NETWORKS.get(name, "network")
     builder = tasks[name]
+    path = _writable(out or trained_path(folder, name, chosen))
     task = builder(TaskRequest(folder, network, None, download, fresh_seed=seed))
     recipe = RECIPES.get(name, Recipe(epochs=20))
-    result = train(task, seed=seed, recipe=replace(recipe, epochs=epochs or recipe.epochs), progress=progress)
-    chosen = network or DEFAULT_NETWORKS.get(name, type(task.model).__name__.lower())
-    path = out or trained_path(folder, name, chosen)
+    recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
+    result = train(task, seed=seed, recipe=recipe, progress=progress)
     size = write_state(path, result.model)
     write_json(path.with_suffix(".json"), _record(name, chosen, result, size))
     return result, path
+
+
+def _writable(path: Path) -> Path:
+    """Refuse a place that cannot be written before the time for training is spent."""
+    if path.suffix != ".safetensors":
+        raise ConfigError(f"weights cannot be written to {path}; give a file name that ends in .safetensors")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make {path.parent}: {error.strerror or error}; choose another --out") from error
+    if not os.access(path.parent, os.W_OK):
+        raise RunError(f"cannot write to {path.parent}; choose another --out")
+    return path
 
 
 def _record(name: str, network: str, result: TrainResult, size_bytes: int) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-import zipfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from laxity.core.errors import TaskError
 from laxity.core.serial import write_atomic
 
 _SHOWN = 4
+_CODE_SIGNS = ("GLOBAL", "Can only build", "reduce for unrecognized function")
+"""What the messages of torch's restricted unpickler hold when a file asks for a function or class."""
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -49,16 +51,18 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols: what cannot be read is refused below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if not any(sign in str(error) for sign in _CODE_SIGNS):
+            raise TaskError(_unreadable(path, error)) from error
         raise TaskError(
             f"{path} is not a plain file of tensors: reading it would run code stored inside, so it was not read; "
             "export the weights with safetensors.torch.save_file(model.state_dict(), 'w.safetensors')"
         ) from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise TaskError(
-            f"cannot read {path} as a torch file ({_first_line(error)}); copy or export it again"
-        ) from error
+    except Exception as error:  # a damaged file can make the restricted unpickler fail in any way
+        raise TaskError(_unreadable(path, error)) from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else content
     if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         kind = type(content).__name__
@@ -66,8 +70,10 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     return {str(name): value for name, value in state.items()}
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _unreadable(path: Path, error: Exception) -> str:
+    text = str(error)
+    reason = (text.partition("WeightsUnpickler error:")[2] or text).strip().partition("\n")[0][:200]
+    return f"cannot read {path} as a torch file ({type(error).__name__}: {reason}); copy or export it again"
 
 
 def load_weights(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:

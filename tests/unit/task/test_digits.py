@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from laxity.core.errors import ConfigError, RegistryError, TaskError
+from laxity.core.errors import ConfigError, RegistryError, RunError, TaskError
 from laxity.task import load_task, make_task
 from laxity.task.digits import digit_images
 from laxity.task.train import Epoch, Recipe, accuracy, train, train_named
@@ -100,6 +100,16 @@ def test_training_writes_where_load_task_looks_and_loads_again(tmp_path: Path) -
     assert accuracy(task.model, task.test) == result.test_accuracy
     record = json.loads(path.with_suffix(".json").read_text())
     assert (record["network"], record["seed"], record["recipe"]["epochs"]) == ("mlp", 1, 1)
+
+
+def test_training_refuses_places_and_lengths_before_it_starts(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match=r"cannot make .*file.*choose another --out"):
+        train_named("digits", seed=0, out=tmp_path / "file" / "w.safetensors")
+    with pytest.raises(ConfigError, match=r"ends in \.safetensors"):
+        train_named("digits", seed=0, out=tmp_path / "w.pt")
+    with pytest.raises(ConfigError, match="epochs is 0"):
+        train_named("digits", seed=0, epochs=0, out=tmp_path / "w.safetensors")
 
 
 def test_a_network_without_weights_names_the_command(tmp_path: Path) -> None:

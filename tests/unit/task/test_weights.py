@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,17 @@ def test_pickled_code_is_refused_and_not_run(tmp_path: Path, suffix: str) -> Non
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_bare_pickles_are_refused_and_not_run(tmp_path: Path, protocol: int) -> None:
+    mark = tmp_path / "executed"
+    (tmp_path / "bare.pt").write_bytes(pickle.dumps(Trap(mark), protocol))
+    with pytest.raises(TaskError, match=r"bare\.pt"):
+        read_state(tmp_path / "bare.pt")
+    assert not mark.exists()
+    pickle.loads((tmp_path / "bare.pt").read_bytes())
+    assert mark.exists()  # the trap works where pickles are trusted
+
+
 def test_a_whole_pickled_model_is_refused(tmp_path: Path) -> None:
     torch.save(network(), tmp_path / "model.pt")
     with pytest.raises(TaskError, match="not a plain file of tensors"):
@@ -104,8 +116,9 @@ def test_missing_truncated_foreign_and_empty_files(tmp_path: Path) -> None:
             read_state(tmp_path / "cut.safetensors")
     for count in (0, 4, 300, len(torch_raw) - 100):
         (tmp_path / "cut.pt").write_bytes(torch_raw[:count])
-        with pytest.raises(TaskError, match=r"cut\.pt"):
+        with pytest.raises(TaskError, match=r"cannot read .*cut\.pt") as caught:
             read_state(tmp_path / "cut.pt")
+        assert "weights_only" not in str(caught.value)
     (tmp_path / "w.h5").write_bytes(raw)
     with pytest.raises(TaskError, match=r"'\.h5'; accepted are"):
         read_state(tmp_path / "w.h5")
