@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from laxity.core.errors import RunError
 from laxity.core.estimate import Estimate
-from laxity.core.records import Evaluation, Quality, Reliability
+from laxity.core.records import Quality, Reliability
 from laxity.core.serial import content_key
 
 T = TypeVar("T")
@@ -64,6 +64,14 @@ class Manifest(_Part):
     target: TargetFacts
     max_drop: float = Field(ge=0)
     options: dict[str, Any]
+    seconds: float
+
+
+class JournalLine(_Part):
+    """What the report needs of one line of ``evaluations.jsonl`` (an `Evaluation`)."""
+
+    stage: str
+    level: str
     seconds: float
 
 
@@ -241,7 +249,7 @@ class RunView:
 
     name: str
     manifest: Manifest
-    evaluations: tuple[Evaluation, ...]
+    evaluations: tuple[JournalLine, ...]
     front: Front
     sensitivity: tuple[Sensitivity, ...]
     plan: PlanText
@@ -314,16 +322,10 @@ def _check(path: Path, data: Any, form: type[T]) -> T:
         raise RunError(f"{path}: {place}: {first['msg']}; {REMEDY}") from None
 
 
-def _journal(path: Path) -> tuple[Evaluation, ...]:
+def _journal(path: Path) -> tuple[JournalLine, ...]:
     records = []
     for number, line in enumerate(_text(path).splitlines(), start=1):
         if line.strip():
             place = path.with_name(f"{path.name} line {number}")
-            data = _parse(place, line)
-            if not isinstance(data, dict):
-                raise RunError(f"{place} is not an object; {REMEDY}")
-            try:
-                records.append(Evaluation.from_json(data))
-            except RunError as error:
-                raise RunError(f"{place}: {error}") from None
+            records.append(_check(place, _parse(place, line), JournalLine))
     return tuple(records)

@@ -73,7 +73,9 @@ def test_unknown_basis_is_refused(run_folder: Path, edit) -> None:
         load_run(run_folder)
 
 
-@pytest.mark.parametrize(("line", "words"), [("{", "not valid JSON"), ("7", "not an object"), ("{}", "malformed")])
+@pytest.mark.parametrize(
+    ("line", "words"), [("{", "not valid JSON"), ("7", "the document"), ("{}", "stage: Field required")]
+)
 def test_journal_line_is_numbered(run_folder: Path, line: str, words: str) -> None:
     path = run_folder / "evaluations.jsonl"
     lines = path.read_text().splitlines()

@@ -44,10 +44,10 @@ def plain(text: str) -> str:
 
 
 def short(text: str, limit: int = 20) -> str:
-    """A label of at most `limit` characters, cut in the middle, safe for plotly."""
+    """A label of at most `limit` characters, cut after two thirds, safe for plotly."""
     if len(text) <= limit:
         return plain(text)
-    head = (limit - 1) // 2
+    head = 2 * limit // 3
     return plain(text[:head] + "…" + text[-(limit - 1 - head) :])
 
 
@@ -87,9 +87,17 @@ def layout(**more: Any) -> Json:
     }
 
 
-def legend_below() -> Json:
-    """A horizontal legend above the plot."""
-    return {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"}
+def legend_above() -> Json:
+    """A horizontal legend at the top of the chart."""
+    return {
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        "yref": "container",
+        "y": 1,
+        "yanchor": "top",
+        "bgcolor": "rgba(0,0,0,0)",
+    }
 
 
 def note(text: str, **more: Any) -> Json:

@@ -11,7 +11,7 @@ from laxity.artifacts.report.charts.base import (
     axis,
     distinct,
     layout,
-    legend_below,
+    legend_above,
     plain,
 )
 from laxity.artifacts.report.load import RunView, SiteDetail
@@ -69,9 +69,9 @@ def site_chart(view: RunView) -> Chart:
         values = [_energy([s], key, name) * factor for s in sites for key, _ in NETWORKS]
         bars.append({**_bar(name, index, values, rows, unit), "hovertext": words, "width": BAR * 0.94})
     figure = _stacked(bars, unit)
-    places = {"tickvals": list(range(len(sites))), "ticktext": distinct([s.name for s in sites], 18)}
+    places = {"tickvals": list(range(len(sites))), "ticktext": distinct([s.name for s in sites], 22)}
     figure["layout"]["yaxis"] |= {**places, "range": [-0.6, len(sites) - 0.4], "ticks": ""}
-    return Chart("sites", title, figure, height=140 + 46 * len(sites))
+    return Chart("sites", title, figure, height=140 + (46 if len(sites) <= 20 else 30) * len(sites))
 
 
 def _energy(sites: Sequence[SiteDetail], network: str, component: str) -> float:
@@ -101,7 +101,7 @@ def _stacked(bars: list[Json], unit: str) -> Json:
             xaxis=axis(f"energy per sample ({unit})"),
             yaxis=axis("", showgrid=False, ticklabelstandoff=6),
             showlegend=True,
-            legend={**legend_below(), "traceorder": "normal"},
+            legend={**legend_above(), "traceorder": "normal"},
             margin={"l": 20, "r": 16, "t": 44, "b": 48},
         ),
     }

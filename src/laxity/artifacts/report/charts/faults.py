@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from laxity.artifacts.report.charts.base import Chart, Json, axis, layout, legend_below, note, plain
+from laxity.artifacts.report.charts.base import Chart, Json, axis, layout, legend_above, note, plain
 from laxity.artifacts.report.load import RunView
 from laxity.core.records import Reliability
 
@@ -39,7 +39,7 @@ def fault_chart(view: RunView) -> Chart:
             xaxis=axis("bit error rate (errors per stored bit)", type="log", tickvals=ticks, ticktext=words),
             yaxis=axis(f"{metric} under faults", tickformat=".0%", rangemode="tozero"),
             showlegend=True,
-            legend=legend_below(),
+            legend=legend_above(),
             margin={"l": 56, "r": 16, "t": 40, "b": 48},
         ),
     }

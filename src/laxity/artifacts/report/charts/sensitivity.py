@@ -23,7 +23,7 @@ def sensitivity_chart(view: RunView) -> Chart:
     grid = [[cells.get((site, column)) for column in columns] for site in sites]
     labels = distinct([label for _, _, label in columns], 18)
     figure = {
-        "data": [_heat(grid, distinct(sites, 18), labels)],
+        "data": [_heat(grid, distinct(sites, 22), labels)],
         "layout": layout(
             xaxis=axis("candidate", tickangle=-60, showgrid=False, side="bottom", type="category", dtick=1),
             yaxis=axis("", showgrid=False, autorange="reversed", ticklabelstandoff=6, type="category", dtick=1),
@@ -32,7 +32,9 @@ def sensitivity_chart(view: RunView) -> Chart:
         ),
     }
     width = 250 + 30 * len(columns)
-    return Chart("sensitivity", title, figure, height=210 + 32 * len(sites), min_width=width)
+    return Chart(
+        "sensitivity", title, figure, height=210 + (32 if len(sites) <= 20 else 22) * len(sites), min_width=width
+    )
 
 
 def _columns(items: tuple[Sensitivity, ...]) -> list[tuple[str, str, str]]:
