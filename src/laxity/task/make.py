@@ -64,10 +64,7 @@ def make_task(
     if not isinstance(model, nn.Module):
         raise TaskError(f"task {name!r}: the model is a {type(model).__name__}; give a torch.nn.Module")
     given = {"train": train, "calibration": calibration, "validation": validation, "test": test}
-    splits = {k: as_split(v, f"task {name!r}, {k} data", normalise) for k, v in given.items() if v is not None}
-    if "train" not in splits:
-        raise DataError(f"task {name!r} has no training data; give train=(inputs, labels) or a dataset")
-    splits |= _drawn(splits["train"], [k for k in FRACTIONS if k not in splits], name)
+    splits = _all_splits({k: v for k, v in given.items() if v is not None}, name, normalise)
     example = splits["calibration"].fetch([0])[0]
     model.eval()
     task = Task(
@@ -85,6 +82,14 @@ def make_task(
     )
     check_task(task)
     return task
+
+
+def _all_splits(given: Mapping[str, Any], task: str, normalise: Normalise | None) -> dict[str, Split]:
+    """The splits that are given, and the others drawn from the training data."""
+    splits = {name: as_split(data, f"task {task!r}, {name} data", normalise) for name, data in given.items()}
+    if "train" not in splits:
+        raise DataError(f"task {task!r} has no training data; give train=(inputs, labels) or a dataset")
+    return splits | _drawn(splits["train"], [name for name in FRACTIONS if name not in splits], task)
 
 
 def as_split(data: Any, what: str, normalise: Normalise | None = None) -> Split:
