@@ -54,6 +54,8 @@ class Estimate:
     def total(parts: Iterable[Estimate], unit: str) -> Estimate:
         """Sum estimates of one unit with exactly rounded addition; the weakest basis and all sources are kept.
 
+        Sources are phrases joined with ``"; "``; a phrase that several parts share is kept once, where it comes first.
+
         Raises:
             ValueError: the parts have different units.
         """
@@ -62,7 +64,7 @@ class Estimate:
         if wrong:
             raise ValueError(f"cannot add {sorted(wrong)} to {unit}")
         basis = max((e.basis for e in items), key=lambda b: b.rank, default=Basis.MEASURED)
-        sources = "; ".join(dict.fromkeys(e.source for e in items))
+        sources = "; ".join(dict.fromkeys(phrase for e in items for phrase in e.source.split("; ")))
         return Estimate(
             math.fsum(e.value for e in items),
             math.fsum(e.low for e in items),

@@ -14,6 +14,11 @@ has left the skewed array. With T_K = ceil(K / R), T_N = ceil(N / C) and chunks 
 Source: for one chunk this is the run time of one fold in Samajdar et al., "A Systematic Methodology for Characterizing
 Scalability of DNN Accelerators using SCALE-Sim", ISPASS 2020, equation for one tile (2 S_R + S_C + T - 2).
 
+Weights of a partial tile sit in the last rows and the first columns, and a register is clocked only when a word passes
+it. Sums start in the first row in use and activations stop after the last column in use. So a chunk of m positions on a
+tile with k of the R rows and n of the C columns in use clocks m k n activation registers and as many sum registers.
+Weights enter from below; the k registers of a column shift together, k times: k^2 n clocked weight registers per tile.
+
 Weights are not loaded behind the running tile, and groups do not share the array: a depthwise layer (N = 1) uses one
 column. Laying groups block-diagonally would help by at most floor(R / K), which is 1 for 3 x 3 kernels on 16 rows, so
 the controller for it is not assumed.
@@ -50,8 +55,9 @@ class Counts:
         cycles: clock cycles in which the array is busy.
         tile_passes: tiles times chunks: how often weights are loaded into the array.
         weight_passes: how often every stationary operand is read from its buffer.
-        activation_moves: words that pass an activation register: each streamed activation visits all columns.
-        sum_moves: words that pass a partial-sum register: each sum visits all rows.
+        activation_moves: words that pass an activation register: each streamed activation visits the columns in use.
+        sum_moves: words that pass a partial-sum register: each sum visits the rows in use.
+        weight_moves: words that pass a weight register while tiles are shifted in.
         activation_words: activations streamed from the activation buffer.
         accumulator_words: partial sums that reach the accumulator memory; each is one read and one write.
         utilisation: executed MACs per processing element and cycle, at most 1.
@@ -62,6 +68,7 @@ class Counts:
     weight_passes: int
     activation_moves: int
     sum_moves: int
+    weight_moves: int
     activation_words: int
     accumulator_words: int
     utilisation: float
@@ -70,19 +77,22 @@ class Counts:
 def count(demand: Demand, shape: ArrayShape) -> Counts:
     """Counts of one demand in closed form (module documentation)."""
     repeats = demand.groups * demand.calls
-    k_tiles = math.ceil(demand.reduction / shape.rows)
+    full_k_tiles, last_k = divmod(demand.reduction, shape.rows)
+    k_tiles = full_k_tiles + (last_k > 0)
     n_tiles = math.ceil(demand.columns / shape.columns)
     chunks = math.ceil(demand.rows / shape.accumulator_words)
     overhead = 2 * shape.rows + shape.columns - 2
     cycles = repeats * k_tiles * n_tiles * (demand.rows + chunks * overhead)
     activation_words = repeats * demand.rows * demand.reduction * n_tiles
     accumulator_words = repeats * demand.rows * demand.columns * k_tiles
+    dense_macs = repeats * demand.rows * demand.reduction * demand.columns
     return Counts(
         cycles=cycles,
         tile_passes=repeats * k_tiles * n_tiles * chunks,
         weight_passes=demand.calls * chunks,
-        activation_moves=activation_words * shape.columns,
-        sum_moves=accumulator_words * shape.rows,
+        activation_moves=dense_macs,
+        sum_moves=dense_macs,
+        weight_moves=repeats * chunks * demand.columns * (full_k_tiles * shape.rows**2 + last_k**2),
         activation_words=activation_words,
         accumulator_words=accumulator_words,
         utilisation=demand.macs / (cycles * shape.rows * shape.columns) if cycles else 0.0,

@@ -33,7 +33,7 @@ class PeDesign:
         flip_flops: registers for activation, weight and sum, as wide as the widest core needs.
         area_um2: cells and flip-flops, without wiring.
         leakage_nw: leakage power.
-        clock_energy_pj: energy of one clock cycle of all flip-flops.
+        clock_energy_pj: energy of one clock cycle of all flip-flops, none gated.
         delay_ns: slowest combinational path of any core.
     """
 
@@ -64,7 +64,7 @@ def pe_design(multipliers: tuple[str, ...], accumulator_bits: int) -> PeDesign:
 
     Args:
         multipliers: distinct catalogue names of unsigned cores.
-        accumulator_bits: width of the partial sum.
+        accumulator_bits: width of the partial sum; one for all sites of a plan.
 
     Raises:
         RegistryError, CircuitError, TargetError: as `element`.

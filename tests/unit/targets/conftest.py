@@ -42,6 +42,17 @@ def dnn_like():
 
 
 @pytest.fixture(scope="session")
+def digits_cnn():
+    """Demands of a small network for 8 x 8 images: three convolutions and a linear layer, no traces."""
+    ops = [
+        Op("conv2d", (i, size, size), (o, i, 3, 3), (o, size, size), 1, size**2, 9 * i, o)
+        for i, o, size in ((1, 16, 8), (16, 32, 8), (32, 32, 4))
+    ]
+    ops.append(Op("linear", (128,), (10, 128), (10,), 1, 1, 128, 10))
+    return [Demand.of(Site(f"layer{n}", op, (), f"layer{n}")) for n, op in enumerate(ops)]
+
+
+@pytest.fixture(scope="session")
 def resnet20():
     """Demands of ResNet-20 for CIFAR-10, projection shortcuts included: 22 sites, no traces."""
     layers = [(3, 16, 32, 3, 1)] + [(16, 16, 32, 3, 1)] * 6

@@ -1,6 +1,7 @@
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,9 +21,21 @@ def spans(total, step):
     return [range(start, min(start + step, total)) for start in range(0, total, step)]
 
 
+def shift_in(column):
+    """Push the weights of one column from below into its chain of registers; count the registers that are clocked."""
+    chain, clocked = [None] * len(column), 0
+    for word in column:
+        for register in range(len(chain)):
+            chain[register] = chain[register + 1] if register + 1 < len(chain) else word
+            clocked += 1
+    assert chain == list(column)
+    return clocked
+
+
 def simulate(d, shape):
     """Walk over every tile and let the wavefront run: activation m meets row r and column c in cycle m + r + c."""
-    totals = dict.fromkeys(("cycles", "passes", "a_moves", "s_moves", "a_words", "s_words", "weights"), 0)
+    names = ("cycles", "passes", "a_moves", "s_moves", "w_moves", "a_words", "s_words", "weights")
+    totals = dict.fromkeys(names, 0)
     for _ in range(d.calls * d.groups):
         for chunk, n_tile, k_tile in itertools.product(
             spans(d.rows, shape.accumulator_words), spans(d.columns, shape.columns), spans(d.reduction, shape.rows)
@@ -34,11 +47,15 @@ def simulate(d, shape):
             totals["cycles"] += loading + last_event + 1
             totals["passes"] += 1
             totals["weights"] += len(k_tile) * len(n_tile)
+            totals["w_moves"] += sum(shift_in([(k, n) for k in k_tile]) for n in n_tile)
+            held = np.zeros((shape.rows, shape.columns), dtype=bool)
+            held[shape.rows - len(k_tile) :, : len(n_tile)] = True
             for _ in chunk:
                 totals["a_words"] += len(k_tile)
-                totals["a_moves"] += len(k_tile) * shape.columns
                 totals["s_words"] += len(n_tile)
-                totals["s_moves"] += len(n_tile) * shape.rows
+                for r, c in itertools.product(range(shape.rows), range(shape.columns)):
+                    totals["a_moves"] += held[r, c:].any()  # a weight to the right still waits for the activation
+                    totals["s_moves"] += held[: r + 1, c].any()  # a weight above has begun the sum
     return totals
 
 
@@ -57,6 +74,7 @@ def test_closed_form_equals_walk_over_tiles(rows, reduction, columns, groups, ca
     assert counts.activation_moves == walked["a_moves"]
     assert counts.accumulator_words == walked["s_words"]
     assert counts.sum_moves == walked["s_moves"]
+    assert counts.weight_moves == walked["w_moves"]
     assert counts.weight_passes * d.weight_elements == walked["weights"]
     assert 0 < counts.utilisation <= 1
 
@@ -65,6 +83,14 @@ def test_one_chunk_is_the_published_fold_time():
     # 2 S_R + S_C + T - 2 for a 16 x 16 array and 1024 positions, 9 x 1 folds of a 3 x 3 convolution from 16 to 16.
     counts = count(demand(rows=1024, reduction=144, columns=16), ArrayShape(16, 16, 1024))
     assert counts.cycles == 9 * (2 * 16 + 16 + 1024 - 2)
+
+
+def test_a_tiny_layer_clocks_as_much_on_any_array_that_holds_it():
+    d = demand(rows=9, reduction=5, columns=6)
+    small, large = count(d, ArrayShape(5, 6, 512)), count(d, ArrayShape(32, 32, 512))
+    for counts in (small, large):
+        assert (counts.activation_moves, counts.sum_moves, counts.weight_moves) == (270, 270, 150)
+    assert large.cycles > small.cycles
 
 
 def test_utilisation_tends_to_one_for_long_streams_and_is_poor_for_depthwise():

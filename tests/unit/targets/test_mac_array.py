@@ -65,27 +65,58 @@ def test_hand_computed_one_by_one_convolution_on_a_four_by_four_array(make_targe
     cycles = 2 * 2 * (4 + 9 + 4 + 4 - 2)
     assert cost.latency_cycles.value == cycles == 76
     assert energy["multiplier"] == energy["accumulator"] == energy["registers"] == 0  # nothing changes in the trace
-    assert energy["clock"] == pytest.approx(16 * 42 * cycles * FF * 1e-3)
+    sum_bits = 8 + 8 + 2 + 1  # four products of two 8-bit words
+    weight_moves = 6 * (4 * 4 + 1 * 1)  # six columns: a tile of four rows and one of one row
+    assert energy["clock"] == pytest.approx((270 * 8 + 270 * sum_bits + weight_moves * 8) * FF * 1e-3)
     assert energy["weight_buffer"] == pytest.approx(30 * 8 * 11.5 / 64)
     assert energy["activation_buffer"] == pytest.approx(90 * 8 * 11.5 / 64 + (54 + 45) * 8 * 21.5 / 64)
     assert energy["accumulator_memory"] == pytest.approx(108 * (2 * 1.32 + 2 * 1.62 + 0.1))
     assert energy["dram"] == pytest.approx((45 + 54) * 8 * 1300 / 64)
-    leakage_nw = 16 * element("dadda8", 24).leakage_nw(default_library())
+    leakage_nw = 16 * element("dadda8", sum_bits).leakage_nw(default_library())
     assert energy["leakage"] == pytest.approx(leakage_nw * 1e-9 * (cycles / 200e6) * 1e12)
     assert cost.memory_bits.value == 240
-    area = 16 * element("dadda8", 24).area_um2(default_library()) + 2 * 212_000 + 4 * 6_500
+    area = 16 * element("dadda8", sum_bits).area_um2(default_library()) + 2 * 212_000 + 4 * 6_500
     assert cost.area_um2.value == pytest.approx(area)
 
 
 def test_switching_follows_the_trace(target, dnn_like):
     trace = dnn_like(4)
     energy = components(target.cost([one_by_one(trace=trace)]))
-    mac = measure(element("dadda8", 24), trace)
+    mac = measure(element("dadda8", 8 + 8 + 3 + 1), trace)
     assert energy["multiplier"] == pytest.approx(270 * mac.multiplier_pj)
     assert energy["accumulator"] == pytest.approx(270 * mac.accumulator_pj)
-    activation_moves, sum_moves = 9 * 5 * 16, 9 * 6 * 16
-    toggles = mac.activation_toggles * activation_moves + mac.sum_toggles * sum_moves
+    toggles = 270 * (mac.activation_toggles + mac.sum_toggles)
     assert energy["registers"] == pytest.approx(270 * mac.register_load_pj + toggles * (8.6 + 6.9) * 1e-3)
+
+
+def test_idle_elements_cost_leakage_only(make_target, dnn_like):
+    demand = one_by_one(trace=dnn_like())
+    small, large = (
+        make_target({"array": {"rows": (size, "PE"), "columns": (size, "PE")}}).cost([demand]) for size in (6, 32)
+    )
+    differing = {c for c in COMPONENTS if components(small)[c] != pytest.approx(components(large)[c])}
+    assert differing == {"leakage"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(1, 40))
+def test_sum_registers_hold_every_sum_of_a_tile(input_bits, weight_bits, reduction):
+    target = load_target("mac-array-45nm")
+    width = target.sum_bits(one_by_one(input_bits=input_bits, weight_bits=weight_bits, reduction=reduction))
+    terms = len(range(reduction)[:16])
+    largest = sum((2**input_bits - 1) * (2**weight_bits - 1) for _ in range(terms))
+    assert -(2 ** (width - 1)) <= -largest <= largest < 2 ** (width - 1)
+    doubled = terms * 2 * (2**input_bits - 1) * 2 ** (weight_bits - 1)  # signed weights, every product twice too large
+    assert doubled <= 2 ** (width - 1)
+    assert width - 1 < input_bits + weight_bits + 1 + math.log2(terms)  # no bit more than that
+
+
+def test_sum_registers_obey_the_limits_of_demand_and_array(target, make_target):
+    assert target.sum_bits(one_by_one()) == 20
+    assert target.sum_bits(one_by_one(accumulator_bits=17)) == 17
+    capped = make_target({"array": {"accumulator_bits": (18, "bit")}})
+    assert capped.sum_bits(one_by_one()) == 18
+    assert capped.sum_bits(one_by_one(accumulator_bits=17)) == 17
 
 
 def test_energy_adds_up_exactly_and_lists_every_component(target, resnet20):
@@ -145,17 +176,49 @@ def test_several_multipliers_make_the_element_larger(target, dnn_like):
     assert only.area_um2.value < same.area_um2.value
 
 
+def clocked_bits(cost):
+    """Clocked flip-flop bits that the energy of the clock stands for."""
+    return components(cost)["clock"] / (FF * 1e-3)
+
+
+WEIGHT_MOVES = 6 * 5 * 5
+"""Six columns of five weights, shifted in five times."""
+
+
 def test_narrow_sums_narrow_the_element(target):
-    narrow = target.cost([one_by_one(accumulator_bits=16)])
-    assert narrow.area_um2.value < target.cost([one_by_one()]).area_um2.value
-    assert components(narrow)["clock"] / components(target.cost([one_by_one()]))["clock"] == pytest.approx(34 / 42)
+    narrow, full = target.cost([one_by_one(accumulator_bits=16)]), target.cost([one_by_one()])
+    assert narrow.area_um2.value < full.area_um2.value
+    assert clocked_bits(full) == pytest.approx(270 * (8 + 20) + WEIGHT_MOVES * 8)
+    assert clocked_bits(narrow) == pytest.approx(270 * (8 + 16) + WEIGHT_MOVES * 8)
 
 
 def test_narrow_core_narrows_the_element(target):
-    low = one_by_one(multiplier="dadda4", input_bits=4, weight_bits=4)
-    assert components(target.cost([low]))["clock"] / components(target.cost([one_by_one()]))["clock"] == pytest.approx(
-        34 / 42
+    low = target.cost([one_by_one(multiplier="dadda4", input_bits=4, weight_bits=4)])
+    assert low.area_um2.value < target.cost([one_by_one()]).area_um2.value
+    assert clocked_bits(low) == pytest.approx(270 * (4 + 12) + WEIGHT_MOVES * 4)
+
+
+def test_unused_bits_of_a_shared_element_are_gated(target):
+    """A 3 x 5-bit site beside an 8 x 8-bit one: the element is built for the wide site, the clock follows each site."""
+    narrow, wide = one_by_one(site="narrow", input_bits=3, weight_bits=5), one_by_one(site="wide")
+    alone, mixed = target.cost([wide]), target.cost([narrow, wide])
+    assert mixed.area_um2.value == alone.area_um2.value
+    clock = {site: e for site, component, e in mixed.energy_parts_pj if component == "clock"}
+    assert clock["wide"].value == pytest.approx(components(alone)["clock"])
+    assert clock["narrow"].value / (FF * 1e-3) == pytest.approx(270 * (3 + 12) + WEIGHT_MOVES * 5)
+    for phrase in ("3 + 5 + 12 register bits clocked when words pass", "idle elements and unused bits gated"):
+        assert phrase in clock["narrow"].source
+    assert clock["narrow"].basis is Basis.SYNTHESISED
+
+
+def test_all_sites_switch_in_the_element_of_the_widest(target, dnn_like):
+    trace = dnn_like(5)
+    narrow, wide = (
+        one_by_one(site="narrow", accumulator_bits=17, trace=trace),
+        one_by_one(site="wide", trace=dnn_like()),
     )
+    parts = {(site, c): e.value for site, c, e in target.cost([narrow, wide]).energy_parts_pj}
+    assert parts["narrow", "accumulator"] == pytest.approx(270 * measure(element("dadda8", 20), trace).accumulator_pj)
 
 
 @pytest.mark.parametrize(
@@ -236,12 +299,28 @@ def test_any_shape_conforms(groups, rows, reduction, columns, calls, multiplier,
     check_target(load_target("mac-array-45nm"), [demand])
 
 
-def test_clock_and_registers_dominate_a_network(target, resnet20, dnn_like):
-    """Of the energy in the array, most is spent on holding and moving data (published: 63 to 72 % per element)."""
-    demands = [replace(d, trace=dnn_like(n)) for n, d in enumerate(resnet20)]
+@pytest.mark.parametrize("network", ["resnet20", "digits_cnn"])
+def test_clock_and_registers_dominate_a_network(target, network, dnn_like, request):
+    """Of the energy in the array, most is spent on holding and moving data.
+
+    An element of 40 registers without gating was measured at 63 to 72 % on such operands. Gating spares the clock of
+    idle elements and unused bits, so the share of a network no longer depends on how well its layers fill the array:
+    0.66 and 0.67 here, and with sampled operands of trained networks 0.70 (ResNet-20) and 0.66 (digits).
+    """
+    demands = [replace(d, trace=dnn_like(n)) for n, d in enumerate(request.getfixturevalue(network))]
     energy = components(target.cost(demands))
     held = energy["clock"] + energy["registers"]
-    assert 0.6 < held / (held + energy["multiplier"] + energy["accumulator"]) < 0.8
+    assert 0.62 < held / (held + energy["multiplier"] + energy["accumulator"]) < 0.72
+    macs = sum(d.macs for d in demands)
+    streamed_pj_per_mac = (8 + 21) * FF * 1e-3  # an activation and a sum of a full tile; the rest loads weights
+    assert streamed_pj_per_mac < energy["clock"] / macs < 1.2 * streamed_pj_per_mac
+
+
+def test_small_batches_pay_for_loading_weights(target, digits_cnn):
+    """With one position per tile, shifting in 16 x 16 weights clocks 16 words for every product."""
+    linear = target.cost(digits_cnn[-1:])
+    assert clocked_bits(linear) == pytest.approx(128 * 10 * (8 + 21) + 8 * 10 * 16**2 * 8)
+    assert components(linear)["clock"] > 4 * 128 * 10 * (8 + 21) * FF * 1e-3
 
 
 def test_cost_is_fast_and_remembered(target, resnet20, dnn_like):
