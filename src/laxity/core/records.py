@@ -108,7 +108,9 @@ class Evaluation:
         stage: ``baseline|sensitivity|search|recovery|test``.
         level: which search asked for it (``data|software|hardware|cross``, or empty).
         energy_ratio: energy over that of the exact 8-bit network on the same target.
+        drop, drop_error: accuracy lost against the baseline on the same samples, and its standard error.
         disagreement: fraction of samples on which predictions differ from the baseline's.
+        divergence: mean Kullback-Leibler divergence from the baseline's predictions, in nats.
         seconds: time it took (the only field that differs between two equal runs).
     """
 
@@ -121,7 +123,10 @@ class Evaluation:
     stage: str
     level: str
     quality: Quality
+    drop: float
+    drop_error: float
     disagreement: float
+    divergence: float
     energy_pj: float
     energy_ratio: float
     area_um2: float
@@ -129,6 +134,10 @@ class Evaluation:
     memory_bits: float
     seconds: float
     versions: Mapping[str, str]
+
+    def within(self, max_drop: float, guard: float) -> bool:
+        """Whether the drop plus `guard` standard errors stays inside the budget."""
+        return self.drop + guard * self.drop_error <= max_drop
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON form."""

@@ -114,7 +114,7 @@ class EmulatedLayer(Slots):
         coder = operand.weight
         assert isinstance(coder, WeightCode)
         scale, zero = coder.scale_and_zero(weight)
-        weight_codes = coder.codes(weight, scale, zero)
+        weight_codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
         codes = operand.input.codes(x)
         if self.taken is not None:
             self.taken.append(codes)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from laxity.core.intervals import clopper_pearson, paired_drop_error
 from laxity.core.records import Quality
 from laxity.task.splits import batches
-from laxity.task.task import Task
+from laxity.task.task import Loss, Task
 
 BATCH_SIZE = 128
 
@@ -22,16 +23,28 @@ class Predictions:
     """What a model says about the first samples of a split.
 
     Attributes:
-        classes: predicted class, int64 (n,).
+        logits: float32 (n, classes).
         targets: label, int64 (n,).
         loss: mean loss.
         split: name of the split.
     """
 
-    classes: NDArray[np.int64]
+    logits: Tensor
     targets: NDArray[np.int64]
     loss: float
     split: str
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """Predicted class, int64 (n,)."""
+        return self.logits.argmax(1).numpy()
+
+    def first(self, samples: int, loss: Loss) -> Predictions:
+        """The predictions for the first samples only."""
+        if samples >= len(self.targets):
+            return self
+        logits, targets = self.logits[:samples], self.targets[:samples]
+        return Predictions(logits, targets, float(loss(logits, torch.from_numpy(targets))), self.split)
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -49,14 +62,14 @@ class Predictions:
 def predict(model: nn.Module, task: Task, split: str, *, limit: int | None = None) -> Predictions:
     """Run a model over the first `limit` samples of a split (all by default), on the device the model is on."""
     device = next(model.parameters()).device
-    classes, targets, loss, count = [], [], 0.0, 0
+    outputs, targets, loss, count = [], [], 0.0, 0
     for x, y in batches(task.splits()[split], BATCH_SIZE, limit=limit):
         logits = model(x.to(device)).cpu()
         loss += float(task.loss(logits, y)) * len(y)
         count += len(y)
-        classes.append(logits.argmax(1))
+        outputs.append(logits)
         targets.append(y)
-    return Predictions(torch.cat(classes).numpy(), torch.cat(targets).numpy(), loss / count, split)
+    return Predictions(torch.cat(outputs), torch.cat(targets).numpy(), loss / count, split)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +80,13 @@ class Comparison:
         drop: accuracy lost (negative where it rose).
         error: standard error of the drop.
         disagreement: fraction of samples with different predictions.
+        divergence: mean Kullback-Leibler divergence of the later from the earlier softmax output, in nats.
     """
 
     drop: float
     error: float
     disagreement: float
+    divergence: float
 
 
 def compare(before: Predictions, after: Predictions) -> Comparison:
@@ -80,4 +95,8 @@ def compare(before: Predictions, after: Predictions) -> Comparison:
     gained = int((~before.correct & after.correct).sum())
     total = len(before.targets)
     disagreement = float((before.classes != after.classes).mean())
-    return Comparison((lost - gained) / total, paired_drop_error(lost, gained, total), disagreement)
+    divergence = F.kl_div(
+        F.log_softmax(after.logits, 1), F.log_softmax(before.logits, 1), log_target=True, reduction="batchmean"
+    )
+    error = paired_drop_error(lost, gained, total)
+    return Comparison((lost - gained) / total, error, disagreement, max(0.0, float(divergence)))

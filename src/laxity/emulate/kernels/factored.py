@@ -61,7 +61,7 @@ class FactoredProducts(Products):
 
     def _map(self, codes: Tensor, factors: Tensor, plain: list[bool], low: int, axis: int) -> Tensor:
         """Concatenate ``factors[r][code]`` of all terms along `axis`."""
-        if all(plain):
+        if plain == [True]:
             return codes
         index = (codes - low).to(torch.int32)
         table = factors.to(device=codes.device, dtype=torch.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -85,8 +86,14 @@ class Integer(Approximation):
             layer.operand = IntegerOperands(code, weight)
 
     def demand(self, demand: Demand, facts: Mapping[str, float]) -> Demand:
-        """Narrower words."""
-        return replace(demand, weight_bits=self.weight_bits, input_bits=self.input_bits)
+        """Narrower words, and sums as wide as the reduction can make them."""
+        widest = self.weight_bits + self.input_bits + math.ceil(math.log2(max(2, demand.reduction)))
+        return replace(
+            demand,
+            weight_bits=self.weight_bits,
+            input_bits=self.input_bits,
+            accumulator_bits=min(demand.accumulator_bits, widest),
+        )
 
     @classmethod
     def candidates(cls, site: Site) -> Sequence[Approximation]:

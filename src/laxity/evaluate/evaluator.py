@@ -1,0 +1,201 @@
+"""The one thing that workers do: build a plan, repair it, measure its quality and cost."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import laxity.techniques as _techniques
+from laxity.core.errors import ConfigError
+from laxity.core.plan import Plan
+from laxity.core.records import Cost, Evaluation
+from laxity.core.slots import Level
+from laxity.emulate.apply import calibration_inputs, realise
+from laxity.emulate.retrain import retrain
+from laxity.emulate.weights import read_state, restore, save_state
+from laxity.evaluate.cost import cost_of
+from laxity.evaluate.quality import Predictions, compare, predict
+from laxity.sites.prepare import Prepared, prepare
+from laxity.targets import Target, load_target
+from laxity.task.load import load_task
+from laxity.task.task import Task
+
+STAGES = ("baseline", "sensitivity", "search", "recovery")
+_VERSIONED = ("torch", "numpy", "scipy", "optuna", "safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """All that a worker needs to evaluate plans; picklable where the task is given by its arguments.
+
+    Attributes:
+        task: a task, or the arguments of `load_task`.
+        target: name or path of the target.
+        device: ``cpu`` or ``cuda``.
+        seed: root seed.
+        probe_samples: validation samples of sensitivity probes; 0 for all.
+        search_samples: validation samples of the search; 0 for all. Repaired plans are judged on all.
+        threads: torch threads per worker; fixed, so that results do not depend on the number of workers.
+        folder: where the weights of retrained plans are kept; None keeps them in memory.
+    """
+
+    task: Task | Mapping[str, Any]
+    target: str
+    device: str = "cpu"
+    seed: int = 0
+    probe_samples: int = 256
+    search_samples: int = 0
+    threads: int = 1
+    folder: str | None = None
+
+
+class Evaluator:
+    """Evaluates plans of one task on one target.
+
+    Attributes:
+        task, prepared, target: loaded once.
+        base: the exact 8-bit network, to which energies are compared.
+
+    Raises:
+        LaxityError: task, target or device cannot be had.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        torch.set_num_threads(setup.threads)
+        check_device(setup.device)
+        self.task = setup.task if isinstance(setup.task, Task) else load_task(**setup.task)
+        self.target: Target = load_target(setup.target)
+        self.prepared: Prepared = prepare(self.task.model, self.task.example_input, setup.device)
+        self.inputs: list[Tensor] = calibration_inputs(self.task, setup.device)
+        self.base = base_plan(self.prepared)
+        self._states: dict[str, dict[str, Tensor]] = {}
+        self._base_energy: float | None = None
+        self._before: Predictions | None = None
+
+    @property
+    def base_energy_pj(self) -> float:
+        """Energy of the exact 8-bit network, in pJ."""
+        if self._base_energy is None:
+            self._base_energy = self.cost(self.base, self.model(self.base)).energy_pj.value
+        return self._base_energy
+
+    def before(self) -> Predictions:
+        """Predictions of the user's network on the validation split."""
+        if self._before is None:
+            self._before = predict(self.prepared.model, self.task, "validation")
+        return self._before
+
+    def model(self, plan: Plan) -> nn.Module:
+        """The approximated model of a plan, retrained where the plan asks for it.
+
+        Retrained weights are stored under the plan's key and read back when they exist.
+        """
+        recovery = plan.recovery
+        if recovery is None or recovery.epochs == 0:
+            return realise(self.prepared, plan, self.inputs)
+        state = self._stored(plan)
+        if state is not None:
+            return restore(self.prepared, plan, state)
+        model = realise(self.prepared, plan, self.inputs)
+        retrain(model, self.task, recovery, seed=self.setup.seed, label=plan.key)
+        path = self._path(plan)
+        if path is None:
+            self._states[plan.key] = {k: v.clone() for k, v in model.state_dict().items()}
+        else:
+            save_state(model, path)
+        return model
+
+    def _path(self, plan: Plan) -> Path | None:
+        return None if self.setup.folder is None else Path(self.setup.folder) / f"{plan.key}.safetensors"
+
+    def _stored(self, plan: Plan) -> dict[str, Tensor] | None:
+        path = self._path(plan)
+        if path is None:
+            return self._states.get(plan.key)
+        return read_state(path) if path.exists() else None
+
+    def cost(self, plan: Plan, model: nn.Module) -> Cost:
+        """Cost of a built plan on the target."""
+        return cost_of(model, plan, self.target, self.inputs[0], seed=self.setup.seed)
+
+    def evaluate(self, plan: Plan, stage: str) -> Evaluation:
+        """Build, measure and record a plan.
+
+        Args:
+            plan: what to evaluate.
+            stage: ``baseline|sensitivity|search|recovery``; decides how many validation samples are used.
+
+        Raises:
+            LaxityError: the plan does not fit model or target.
+        """
+        start = time.perf_counter()
+        samples = {"sensitivity": self.setup.probe_samples, "search": self.setup.search_samples}.get(stage, 0)
+        limit = samples or None
+        model = self.model(plan)
+        after = predict(model, self.task, "validation", limit=limit)
+        comparison = compare(self.before().first(len(after.targets), self.task.loss), after)
+        cost = self.cost(plan, model)
+        energy_pj = cost.energy_pj.value
+        return Evaluation(
+            plan_key=plan.key,
+            plan=plan.to_json(),
+            task=self.task.name,
+            fingerprint=self.task.fingerprint,
+            target=self.target.name,
+            seed=self.setup.seed,
+            stage=stage,
+            level=plan_level(plan, self.base),
+            quality=after.quality(),
+            drop=comparison.drop,
+            drop_error=comparison.error,
+            disagreement=comparison.disagreement,
+            divergence=comparison.divergence,
+            energy_pj=energy_pj,
+            energy_ratio=energy_pj / self.base_energy_pj,
+            area_um2=cost.area_um2.value,
+            latency_cycles=cost.latency_cycles.value,
+            memory_bits=cost.memory_bits.value,
+            seconds=time.perf_counter() - start,
+            versions=versions(),
+        )
+
+
+def base_plan(prepared: Prepared) -> Plan:
+    """The exact network in 8-bit integers: what an accelerator without approximation runs."""
+    return Plan.assign([s for s in prepared.sites if s.slots], [_techniques.Integer()])
+
+
+def plan_level(plan: Plan, base: Plan) -> str:
+    """``data``, ``software`` or ``hardware`` if the plan departs from the base there only, ``cross`` if at several.
+
+    The base itself has the empty level.
+    """
+    levels: set[Level] = {slot.level for _, slot, _, _ in plan.diff(base)}
+    return "" if not levels else next(iter(levels)).value if len(levels) == 1 else "cross"
+
+
+def check_device(device: str) -> None:
+    """Check that torch can use a device.
+
+    Raises:
+        ConfigError: unknown device, or CUDA asked for where torch sees none.
+    """
+    if device not in {"cpu", "cuda"} and not device.startswith("cuda:"):
+        raise ConfigError(f"unknown device {device!r}; use cpu or cuda")
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ConfigError(f"device {device!r} was asked for, but torch sees no CUDA device; use --device cpu")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, laxity and the packages that decide results."""
+    found = {name: version(name) for name in _VERSIONED}
+    return {"python": platform.python_version(), "laxity": version("laxity"), **found}

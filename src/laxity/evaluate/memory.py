@@ -1,0 +1,202 @@
+"""The weight memories of a model: every stored weight as a word of bits that a fault can strike."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from laxity.core.errors import TaskError
+from laxity.emulate.build import emulated
+from laxity.emulate.functional import FunctionalModel
+from laxity.emulate.layer import EmulatedLayer
+from laxity.faults import Words, decode, encode
+from laxity.sites.find import MODULE_TYPES, argument, run_recorded
+from laxity.techniques.data.codes import WeightCode
+
+_FORMATS: dict[torch.dtype, tuple[torch.dtype, type[np.unsignedinteger[Any]]]] = {
+    torch.float16: (torch.int16, np.uint16),
+    torch.bfloat16: (torch.int16, np.uint16),
+    torch.float32: (torch.int32, np.uint32),
+    torch.float64: (torch.int64, np.uint64),
+}
+"""Integer type of the same width in torch, and its unsigned counterpart in numpy."""
+
+
+class WeightMemory(ABC):
+    """The stored weights of one site.
+
+    Attributes:
+        name: of the site; the same in the original and in the approximated model.
+        words: what is stored, unsigned (n,), read-only.
+        width_bits: bits per word.
+        form: the number format, in words.
+        sparse: only weights that are not zero are stored.
+    """
+
+    def __init__(self, name: str, words: Words, width_bits: int, form: str, sparse: bool) -> None:
+        words.flags.writeable = False
+        self.name, self.words, self.width_bits, self.form, self.sparse = name, words, width_bits, form, sparse
+
+    @abstractmethod
+    def write(self, words: Words) -> None:
+        """Let the model compute with these words, in the order of `words`, instead of the stored ones."""
+
+    @abstractmethod
+    def restore(self) -> None:
+        """Let the model compute with the stored words again."""
+
+
+class CodeMemory(WeightMemory):
+    """Integer codes of an emulated layer."""
+
+    def __init__(self, layer: EmulatedLayer) -> None:
+        clean, bits, signed = layer.stored_codes()
+        self._layer, self._before, self._signed = layer, layer.forced_codes, signed
+        self._codes = clean if self._before is None else self._before
+        self._stored = None if layer.structure is None else _nonzero(layer, clean)
+        kept = _numpy(self._codes).reshape(-1)
+        kept = kept if self._stored is None else kept[self._stored]
+        form = f"{bits}-bit {'sign-magnitude' if signed else 'unsigned'} integers"
+        super().__init__(layer.site.name, encode(kept, bits, signed), bits, form, self._stored is not None)
+
+    def write(self, words: Words) -> None:
+        """Force the codes of these words on the layer.
+
+        Raises:
+            DataError: a word has more bits than a code.
+        """
+        codes = _numpy(self._codes).reshape(-1).copy()
+        codes[slice(None) if self._stored is None else self._stored] = decode(words, self.width_bits, self._signed)
+        self._layer.forced_codes = torch.from_numpy(codes).reshape(self._codes.shape).to(self._codes.device)
+
+    def restore(self) -> None:
+        """Force nothing, or what was forced before."""
+        self._layer.forced_codes = self._before
+
+
+class FloatMemory(WeightMemory):
+    """Floating-point words of a weight.
+
+    Args:
+        name: of the site.
+        weight: the parameter or buffer, changed in place by `write`.
+        stored: which weights are stored, bool of the weight's shape, or None for all.
+
+    Raises:
+        TaskError: the weight is not floating point of 16, 32 or 64 bits.
+    """
+
+    def __init__(self, name: str, weight: Tensor, stored: Tensor | None = None) -> None:
+        if weight.dtype not in _FORMATS:
+            known = ", ".join(str(t) for t in _FORMATS)
+            raise TaskError(f"weight of {name!r} is {weight.dtype}; faults can be injected into {known}")
+        self._weight = weight
+        self._stored = None if stored is None else _numpy(stored).reshape(-1)
+        same_width, unsigned = _FORMATS[weight.dtype]
+        self._words = _numpy(weight.detach().contiguous().view(same_width)).view(unsigned).reshape(-1).copy()
+        kept = self._words.copy() if self._stored is None else self._words[self._stored]
+        width_bits = 8 * self._words.dtype.itemsize
+        super().__init__(name, kept, width_bits, str(weight.dtype).removeprefix("torch."), stored is not None)
+
+    def write(self, words: Words) -> None:
+        """Copy the words into the weight."""
+        full = self._words.copy()
+        full[slice(None) if self._stored is None else self._stored] = words
+        self._fill(full)
+
+    def restore(self) -> None:
+        """Copy the stored words back, bit by bit."""
+        self._fill(self._words)
+
+    def _fill(self, words: Words) -> None:
+        signed = torch.from_numpy(words.view(f"i{words.dtype.itemsize}").copy())
+        values = signed.view(self._weight.dtype).reshape(self._weight.shape)
+        with torch.no_grad():
+            self._weight.copy_(values.to(self._weight.device))
+
+
+def weight_memories(model: nn.Module, example_input: Tensor | None = None) -> list[WeightMemory]:
+    """Memories of all convolution and linear weights, biases excluded.
+
+    Emulated sites store their integer codes, all others floating point. Where a STRUCTURE choice masks weights, only
+    those whose value is not zero are stored (compressed storage; the indices that it needs are not part of a memory).
+    A weight that several layers share is stored once.
+
+    Args:
+        model: in evaluation mode if an example is given; it is referred to, and changed by `WeightMemory.write`.
+        example_input: float32 (1, ...); with it the model is run once and its weights are those that the run uses, so
+            weights that a forward method passes to functions are found too. Without it those of the modules are taken.
+
+    Raises:
+        TaskError: there is no such weight, its type has no known bits, or the model does not run on the example.
+        PlanError: a site stores codes of an unknown kind.
+    """
+    layers = [m for m in emulated(model) if isinstance(m, EmulatedLayer)]
+    found: list[WeightMemory] = [_memory(layer) for layer in layers]
+    seen = {id(layer.weight) for layer in layers}
+    for name, weight in _floating(model, example_input):
+        if id(weight) not in seen:
+            seen.add(id(weight))
+            found.append(FloatMemory(name, weight))
+    if not found:
+        raise TaskError("the model has no stored weight of a convolution or linear layer to inject faults into")
+    return found
+
+
+def _memory(layer: EmulatedLayer) -> WeightMemory:
+    if layer.operand is not None:
+        return CodeMemory(layer)
+    stored = None if layer.structure is None else layer.used_weight().detach() != 0
+    return FloatMemory(layer.site.name, layer.weight, stored)
+
+
+def _nonzero(layer: EmulatedLayer, codes: Tensor) -> NDArray[np.bool_]:
+    """Which codes stand for a value other than zero; with zero-points this is not the code 0."""
+    coder, weight = layer.operand.weight, layer.used_weight()  # type: ignore[union-attr]
+    assert isinstance(coder, WeightCode)  # stored_codes has checked
+    values = coder.represent(weight.detach(), codes, *coder.scale_and_zero(weight))
+    return _numpy(values != 0).reshape(-1)
+
+
+def _floating(model: nn.Module, example_input: Tensor | None) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of the weights of layers that are not emulated."""
+    root = model.inner if isinstance(model, FunctionalModel) else model
+    modules = dict(root.named_modules())
+    owned = {id(t): t for t in (*model.parameters(), *model.buffers())}
+    if example_input is None:
+        for name, module in modules.items():
+            weight = getattr(module, "weight", None) if isinstance(module, MODULE_TYPES) else None
+            if id(weight) in owned:
+                yield name, owned[id(weight)]
+        return
+    prefix = "inner." if root is not model else ""
+    for call in run_recorded(model, example_input):
+        weight = argument(call, 1, "weight")
+        if call.kind.startswith(("conv", "linear")) and id(weight) in owned:
+            owner = call.owner.removeprefix(prefix)
+            functional = not isinstance(modules.get(owner), MODULE_TYPES)
+            yield (f"{owner}:{call.kind}#{call.ordinal}" if functional else owner), owned[id(weight)]
+
+
+def describe(memories: Sequence[WeightMemory]) -> str:
+    """The population of single-bit faults in words: what is stored, in which form, how many bits, and what is not."""
+    forms = Counter[str]()
+    for memory in memories:
+        forms[memory.form] += memory.words.size
+    parts = ", ".join(f"{count} {form}" for form, count in forms.items())
+    bits = sum(m.words.size * m.width_bits for m in memories)
+    sparse = sum(m.sparse for m in memories)
+    zeros = f"; zero weights of {sparse} pruned layers are not stored, their indices are fault-free" if sparse else ""
+    return f"{bits} weight bits of {len(memories)} layers ({parts}); biases and scales are fault-free{zeros}"
+
+
+def _numpy(tensor: Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = tensor.detach().cpu().numpy()
+    return array

@@ -1,0 +1,64 @@
+"""Random masks over the bits of stored words, in time proportional to the faults where these are rare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from laxity.core.errors import ConfigError
+from laxity.faults.fault import Words
+
+_DENSE = 0.03
+"""Rate above which drawing every bit is no slower than drawing distinct positions."""
+
+
+def check_width(words: Words, width_bits: int) -> None:
+    """Check that words of `width_bits` bits fit the array's type.
+
+    Raises:
+        ConfigError: the array is not of unsigned integers, or too narrow.
+    """
+    if words.dtype.kind != "u" or not 1 <= width_bits <= 8 * words.dtype.itemsize:
+        raise ConfigError(f"words of {width_bits} bits need an unsigned type that holds them, not {words.dtype}")
+
+
+def bit_mask(words: Words, width_bits: int, rate_per_bit: float, rng: np.random.Generator) -> Words:
+    """Draw a mask in which each of the low `width_bits` bits of each word is 1 with the given probability.
+
+    All bits are independent. For small rates the number of ones is drawn from its binomial distribution and then that
+    many distinct positions uniformly, which gives the same joint distribution.
+
+    Args:
+        words: gives shape and type of the mask; unsigned integers.
+        width_bits: bits per word.
+        rate_per_bit: probability, 0 to 1.
+        rng: source of randomness.
+
+    Returns:
+        A new array of the shape and type of `words`.
+
+    Raises:
+        ConfigError: the words do not fit the array's type.
+    """
+    check_width(words, width_bits)
+    draw = _every_bit if rate_per_bit > _DENSE else _few_bits
+    return draw(words.size, words.dtype, width_bits, rate_per_bit, rng).reshape(words.shape)
+
+
+def _few_bits(size: int, dtype: np.dtype[Any], width_bits: int, rate: float, rng: np.random.Generator) -> Words:
+    mask = np.zeros(size, dtype)
+    bits = size * width_bits
+    count = int(rng.binomial(bits, rate))
+    if count:
+        positions = rng.choice(bits, count, replace=False, shuffle=False)
+        one = np.ones((), dtype)
+        np.bitwise_xor.at(mask, positions // width_bits, np.left_shift(one, (positions % width_bits).astype(dtype)))
+    return mask
+
+
+def _every_bit(size: int, dtype: np.dtype[Any], width_bits: int, rate: float, rng: np.random.Generator) -> Words:
+    mask = np.zeros(size, dtype)
+    for bit in range(width_bits):
+        mask |= np.left_shift((rng.random(size) < rate).astype(dtype), np.asarray(bit, dtype))
+    return mask

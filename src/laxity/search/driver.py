@@ -1,0 +1,126 @@
+"""The whole search: sensitivity, then for each single level and for all levels together greedy, evolution, repair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from laxity.core.plan import Recovery
+from laxity.core.records import Evaluation
+from laxity.core.slots import Level
+from laxity.core.space import Space
+from laxity.search.evolve import evolve
+from laxity.search.greedy import Genome, path, walk
+from laxity.search.pool import Pool
+from laxity.search.recover import recover
+from laxity.search.sensitivity import Probe, rank, thin
+
+CROSS = "cross"
+_REPAIRABLE = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a search may spend and what it must keep.
+
+    Attributes:
+        max_drop: accuracy that may be lost, as a fraction.
+        guard: standard errors that are added to a measured drop before it is compared with `max_drop`.
+        evaluations: plans tried per level, without repair.
+        population: size of a generation of the evolutionary search.
+        rounds: rounds of repair per level, two plans each.
+        recovery: how plans are repaired.
+    """
+
+    max_drop: float = 0.01
+    guard: float = 1.0
+    evaluations: int = 48
+    population: int = 12
+    rounds: int = 4
+    recovery: Recovery = field(default_factory=lambda: Recovery(epochs=6))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a search found.
+
+    Attributes:
+        base: evaluation of the exact 8-bit network.
+        probes: sensitivity of every place to every candidate kept.
+        tried: evaluations per level (``data|software|hardware|cross``), repaired plans included.
+        best: cheapest evaluation within the budget per level, None where there is none.
+        selected: the plan to hand over: the cheapest within the budget, or the least harmful if none fits.
+        met: whether the selected plan fits the budget.
+    """
+
+    base: Evaluation
+    probes: tuple[Probe, ...]
+    tried: Mapping[str, tuple[Evaluation, ...]]
+    best: Mapping[str, Evaluation | None]
+    selected: Evaluation
+    met: bool
+
+
+def search(space: Space, pool: Pool, budget: Budget, *, seed: int) -> Outcome:
+    """Search each level alone and all levels together, with the same effort each.
+
+    Raises:
+        LaxityError: an evaluation failed; finished ones are in the journal.
+    """
+    base = pool.run([space.base], "baseline", "exact 8-bit network")[0]
+    thinned, _ = thin(space, pool)
+    probes = rank(thinned, pool)
+    tried: dict[str, tuple[Evaluation, ...]] = {}
+    for name, levels in _LEVELS.items():
+        tried[name] = tuple(_search_level(thinned.restrict(levels), probes, pool, budget, seed, name))
+    best = {name: _cheapest([base, *found], budget) for name, found in tried.items()}
+    fitting = [e for e in best.values() if e is not None]
+    selected = (
+        min(fitting, key=_by_energy) if fitting else min([base, *tried[CROSS]], key=lambda e: (e.drop, e.energy_ratio))
+    )
+    return Outcome(base, tuple(probes), tried, best, selected, bool(fitting))
+
+
+_LEVELS: dict[str, tuple[Level, ...]] = {**{level.value: (level,) for level in Level}, CROSS: tuple(Level)}
+
+
+def _by_energy(evaluation: Evaluation) -> tuple[float, str]:
+    return evaluation.energy_ratio, evaluation.plan_key
+
+
+def _cheapest(found: Sequence[Evaluation], budget: Budget) -> Evaluation | None:
+    fitting = [e for e in found if e.within(budget.max_drop, budget.guard) and e.stage != "sensitivity"]
+    return min(fitting, key=_by_energy, default=None)
+
+
+def _search_level(
+    space: Space, probes: Sequence[Probe], pool: Pool, budget: Budget, seed: int, name: str
+) -> list[Evaluation]:
+    """Greedy path, evolution from it, repair."""
+    results: dict[Genome, Evaluation] = {}
+    recovery = Recovery(reestimate=budget.recovery.reestimate)
+
+    def run(genomes: Sequence[Genome]) -> list[Evaluation]:
+        plans = [space.plan(g).with_recovery(recovery) for g in genomes]
+        found = pool.run(plans, "search", f"{name}: search")
+        results.update(zip(genomes, found, strict=True))
+        return found
+
+    mine = {v.name for v in space.variables}
+    limits = (
+        lambda e: e.within(budget.max_drop, budget.guard),
+        lambda e: e.drop <= _REPAIRABLE * budget.max_drop,
+    )
+    genomes = path(space, [p for p in probes if p.variable in mine])
+    starts = walk(genomes, run, limits, count=budget.evaluations // 2)
+    left = budget.evaluations - len(starts)
+    evolve(space, starts, run, count=left, population=budget.population, seed=seed, label=name)
+    repaired = recover(
+        list(results.values()),
+        pool,
+        budget.recovery,
+        rounds=budget.rounds,
+        fits=lambda e: e.within(budget.max_drop, budget.guard),
+        what=name,
+    )
+    return [*results.values(), *repaired]

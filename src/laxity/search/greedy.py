@@ -1,0 +1,97 @@
+"""Sensitivity-guided greedy search: one path from exact to everything, cheapest harm first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from laxity.core.approximation import Approximation
+from laxity.core.records import Evaluation
+from laxity.core.space import Space
+from laxity.search.sensitivity import Probe
+
+Genome = tuple[int, ...]
+Run = Callable[[list[Genome]], list[Evaluation]]
+Limit = Callable[[Evaluation], bool]
+_NEGLIGIBLE = 1e-6
+
+
+def path(space: Space, probes: Sequence[Probe]) -> list[Genome]:
+    """Genomes from exact to the strongest choice everywhere, each one step further than the last.
+
+    Per decision only the choices on the lower convex hull of harm over saving are steps; all steps of all decisions
+    are taken in order of harm per saving (the greedy solution of the multiple-choice knapsack problem, in which harms
+    and savings of different places are taken to add up).
+
+    Source: P. Sinha, A. A. Zoltners, The multiple-choice knapsack problem, Operations Research 27 (1979).
+    """
+    by_place: dict[str, list[Probe]] = {}
+    for probe in probes:
+        by_place.setdefault(probe.variable, []).append(probe)
+    steps: list[tuple[float, int, int]] = []
+    for position, variable in enumerate(space.variables):
+        hull = _hull(by_place.get(variable.name, []))
+        saving, harm = 0.0, 0.0
+        for probe in hull:
+            slope = (probe.harm - harm + _NEGLIGIBLE) / (probe.saving - saving)
+            steps.append((slope, position, _index(variable.candidates, probe.choice)))
+            saving, harm = probe.saving, probe.harm
+    genomes = [space.exact()]
+    for _, position, index in sorted(steps, key=lambda s: (s[0], s[1])):
+        last = genomes[-1]
+        genomes.append((*last[:position], index, *last[position + 1 :]))
+    return genomes
+
+
+def _index(candidates: Sequence[Approximation | None], choice: Approximation) -> int:
+    return list(candidates).index(choice)
+
+
+def _hull(probes: Sequence[Probe]) -> list[Probe]:
+    """Lower convex hull of harm over saving, from exact (0, 0), by rising saving."""
+    hull: list[Probe] = []
+    for probe in sorted((p for p in probes if p.saving > 0), key=lambda p: (p.saving, p.harm)):
+        while hull and _slope(hull[-2] if len(hull) > 1 else None, hull[-1]) >= _slope(hull[-1], probe):
+            hull.pop()
+        if not hull or probe.saving > hull[-1].saving:
+            hull.append(probe)
+    return hull
+
+
+def _slope(start: Probe | None, end: Probe) -> float:
+    saving, harm = (0.0, 0.0) if start is None else (start.saving, start.harm)
+    return (end.harm - harm) / max(end.saving - saving, 1e-15)
+
+
+def walk(genomes: Sequence[Genome], run: Run, limits: Sequence[Limit], *, count: int) -> list[Genome]:
+    """Spend `count` evaluations along a path: half evenly spread, the rest where each limit is crossed.
+
+    Args:
+        genomes: a path from exact to the strongest choices.
+        run: evaluates genomes; results in the same order.
+        limits: each says whether an evaluation is still on the near side of one boundary.
+        count: evaluations to spend.
+
+    Returns:
+        The genomes that were evaluated, in order along the path.
+    """
+    last = len(genomes) - 1
+    known: dict[int, Evaluation] = {}
+
+    def visit(positions: Sequence[int]) -> None:
+        fresh = [p for p in dict.fromkeys(positions) if p not in known and 0 < p <= last][: count - len(known)]
+        known.update(zip(fresh, run([genomes[p] for p in fresh]), strict=True))
+
+    visit([round(last * (i + 1) / max(1, count // 2)) for i in range(max(1, count // 2))])
+    while len(known) < min(count, last):
+        before = len(known)
+        visit([p for limit in limits for p in _between(known, limit)])
+        if len(known) == before:
+            break
+    return [genomes[p] for p in sorted(known)]
+
+
+def _between(known: Mapping[int, Evaluation], limit: Limit) -> list[int]:
+    """A position between the farthest one inside the limit and the next known one beyond it."""
+    inside = max((p for p, e in known.items() if limit(e)), default=0)
+    outside = min((p for p in known if p > inside), default=inside)
+    return [(inside + outside) // 2] if outside - inside > 1 else []
