@@ -54,7 +54,9 @@ class Demand:
         weight_nonzeros: weights that are not zero.
         weight_bits, input_bits, output_bits, accumulator_bits: word widths.
         index_bits: bits stored beside each non-zero weight to tell its place; 0 for dense storage.
-        multiplier: catalogue name of the unsigned core multiplier.
+        multiplier: catalogue name of the unsigned core multiplier; codes narrower than its operands use the upper bits.
+        fraction_bits: bits of a product below the unit (input code) x (weight code), which circuits that approximate
+            narrow codes in the upper bits of their operands may produce.
         trace: sampled operands, or None where none was taken.
     """
 
@@ -76,6 +78,7 @@ class Demand:
     accumulator_bits: int
     index_bits: int
     multiplier: str
+    fraction_bits: int = 0
     trace: OperandTrace | None = field(default=None, compare=False)
 
     @staticmethod

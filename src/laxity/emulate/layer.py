@@ -44,15 +44,33 @@ class Slots(nn.Module):
         """The circuit of every product."""
         return self.multiplier or catalogue.get(EXACT_MULTIPLIER)
 
-    def products(self) -> Products:
-        """The kernel for the present operands and circuit.
+    def shifts(self) -> tuple[int, int]:
+        """How far both codes are shifted up so that narrow ones occupy the upper bits of the circuit's operands.
+
+        Raises:
+            PlanError: the site computes in floating point, or its codes are wider than the circuit.
+        """
+        if self.operand is None:
+            raise PlanError(f"site {self.site.name!r} computes in floating point; give it an OPERAND choice")
+        circuit = self.circuit()
+        shifts = circuit.a_bits - self.operand.input.bits, circuit.b_bits - self.operand.weight.bits
+        if min(shifts) < 0:
+            widths = f"{self.operand.input.bits} x {self.operand.weight.bits}"
+            raise PlanError(
+                f"site {self.site.name!r}: operands of {widths} bits do not fit multiplier {circuit.name!r} "
+                f"({circuit.a_bits} x {circuit.b_bits}); choose fewer bits or a wider multiplier"
+            )
+        return shifts
+
+    def products(self) -> tuple[Products, float]:
+        """The kernel for the present operands and circuit, and the factor that undoes the shifts.
 
         Raises:
             PlanError: the site computes in floating point, or its codes do not fit the circuit.
         """
-        if self.operand is None:
-            raise PlanError(f"site {self.site.name!r} computes in floating point; give it an OPERAND choice")
-        return products_for(self.circuit(), self.operand.input.code_range, self.operand.weight.code_range)
+        shifts = self.shifts()
+        assert self.operand is not None  # shifts has checked
+        return products_for(self.circuit(), self.operand.input.code_range, self.operand.weight.code_range, shifts)
 
 
 class EmulatedLayer(Slots):
@@ -141,7 +159,9 @@ class EmulatedLayer(Slots):
         return coder.codes(weight, *coder.scale_and_zero(weight)), coder.bits, coder.symmetric
 
     def integer_sums(self, codes: Tensor) -> Tensor:
-        """Accumulator contents for input codes: exact integers in floating point, zero-points corrected.
+        """Accumulator contents for input codes in units of (input code) x (weight code), zero-points corrected.
+
+        Exact whole numbers in floating point, or exact binary fractions where the circuit resolves narrow codes finer.
 
         Raises:
             PlanError: the site computes in floating point.
@@ -157,7 +177,7 @@ class EmulatedLayer(Slots):
         """Sum of (a - za)(w - zw) with circuit products for a w and exact sums for the cross terms."""
         input_zero = float(operand.input.zero)
         padded = self.pad(codes, input_zero)
-        kernel = self.products()
+        kernel, unshift = self.products()
         prepared = self._prepared(kernel, weight_codes)
         forward_codes = self.as_convolution(weight_codes)
         if self.linear:
@@ -167,6 +187,8 @@ class EmulatedLayer(Slots):
         else:
             sums = kernel.convolve(padded, prepared, self.geometry())
         dims = sums.dim()
+        if unshift != 1.0:
+            sums = sums * unshift
         if input_zero:
             per_output = forward_codes.flatten(1).sum(1, dtype=torch.float64)
             sums = sums - self._per_output(input_zero * per_output, dims)

@@ -66,6 +66,8 @@ def _cut(layer: EmulatedLayer, codes: Tensor, seed: int, tile_rows: int) -> Oper
         column = weights[g, n, top : k + 1]
         activations[i], chosen[i] = window[:, -1], column[-1]
         sums[i] = table[window[:, :-1] - low_a, (column[:-1] - low_w)[None]].sum(1)
+    up_a, up_w = layer.shifts()
+    activations, chosen = activations << up_a, chosen << up_w
     return OperandTrace(
         np.abs(activations), (activations < 0).astype(np.int64), np.abs(chosen), (chosen < 0).astype(np.int64), sums
     )
@@ -96,4 +98,4 @@ def _products(layer: Slots) -> tuple[IntArray, int, int]:
     operand = layer.operand
     assert operand is not None
     left, right = operand.input.code_range, operand.weight.code_range
-    return signed_table(layer.circuit(), left, right), left[0], right[0]
+    return signed_table(layer.circuit(), left, right, layer.shifts()), left[0], right[0]

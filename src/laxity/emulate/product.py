@@ -39,7 +39,8 @@ class EmulatedProduct(Slots):
         vector_left, vector_right = a.dim() == 1, b.dim() == 1
         a2 = a[None] if vector_left else a
         b2 = b[:, None] if vector_right else b
-        sums = self.products().matmul(a2, b2)
+        kernel, unshift = self.products()
+        sums = kernel.matmul(a2, b2) * unshift
         if zero:
             sums = sums - zero * b2.sum(-2, keepdim=True, dtype=torch.float64)
         if vector_left:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from laxity.core.errors import PlanError
 from laxity.core.plan import Plan
 from laxity.core.records import Cost
 from laxity.emulate.build import emulated
+from laxity.emulate.layer import Slots
 from laxity.emulate.operands import operand_traces
 from laxity.targets import Target
 
@@ -36,15 +38,16 @@ def demands(model: nn.Module, plan: Plan, inputs: Tensor, *, seed: int, tile_row
     ]
 
 
-def _demand(layer: nn.Module, plan: Plan, traces: dict[str, OperandTrace]) -> Demand:
+def _demand(layer: Slots, plan: Plan, traces: dict[str, OperandTrace]) -> Demand:
     site = layer.site
     if layer.operand is None:
         raise PlanError(f"site {site.name!r} computes in floating point; give it an OPERAND choice to cost it")
-    demand = replace(Demand.of(site), trace=traces.get(site.name))
+    fraction_bits = -round(math.log2(layer.products()[1]))
+    demand = replace(Demand.of(site), trace=traces.get(site.name), fraction_bits=fraction_bits)
     facts = layer.facts()
     for choice in plan.at(site.name).values():
         demand = choice.demand(demand, facts)
-    return demand
+    return replace(demand, accumulator_bits=demand.accumulator_bits + fraction_bits)
 
 
 def cost_of(model: nn.Module, plan: Plan, target: Target, inputs: Tensor, *, seed: int) -> Cost:

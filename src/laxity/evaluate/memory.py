@@ -177,7 +177,8 @@ def _floating(model: nn.Module, example_input: Tensor | None) -> Iterator[tuple[
                 yield name, owned[id(weight)]
         return
     prefix = "inner." if root is not model else ""
-    for call in run_recorded(model, example_input):
+    # The model may change its input in place, and the caller's example must stay as it is.
+    for call in run_recorded(model, example_input.clone()):
         weight = argument(call, 1, "weight")
         if call.kind.startswith(("conv", "linear")) and id(weight) in owned:
             owner = call.owner.removeprefix(prefix)

@@ -32,7 +32,8 @@ def encode(codes: NDArray[Any], bits: int, signed: bool) -> Words:
         DataError: a code is not whole or does not fit.
     """
     _check_bits(bits, signed)
-    whole = np.asarray(codes).astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        whole = np.asarray(codes).astype(np.int64)
     top = (1 << (bits - 1 if signed else bits)) - 1
     if not np.array_equal(whole, codes) or (
         whole.size and (whole.max() > top or whole.min() < (-top if signed else 0))

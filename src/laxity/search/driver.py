@@ -29,7 +29,8 @@ class Budget:
         evaluations: plans tried per level, without repair.
         population: size of a generation of the evolutionary search.
         rounds: rounds of repair per level, two plans each.
-        recovery: how plans are repaired.
+        quick: brief repair of every plan tried.
+        recovery: thorough repair of the most promising plans.
     """
 
     max_drop: float = 0.01
@@ -37,6 +38,7 @@ class Budget:
     evaluations: int = 48
     population: int = 12
     rounds: int = 4
+    quick: Recovery = field(default_factory=Recovery)
     recovery: Recovery = field(default_factory=lambda: Recovery(epochs=6))
 
 
@@ -98,10 +100,9 @@ def _search_level(
 ) -> list[Evaluation]:
     """Greedy path, evolution from it, repair."""
     results: dict[Genome, Evaluation] = {}
-    recovery = Recovery(reestimate=budget.recovery.reestimate)
 
     def run(genomes: Sequence[Genome]) -> list[Evaluation]:
-        plans = [space.plan(g).with_recovery(recovery) for g in genomes]
+        plans = [space.plan(g).with_recovery(budget.quick) for g in genomes]
         found = pool.run(plans, "search", f"{name}: search")
         results.update(zip(genomes, found, strict=True))
         return found

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from laxity.core.approximation import Approximation
-from laxity.core.plan import Plan
+from laxity.core.plan import Plan, Recovery
 from laxity.core.records import Evaluation
 from laxity.core.slots import Slot
 from laxity.core.space import Space, Variable
@@ -69,6 +69,7 @@ def thin(space: Space, pool: Pool) -> tuple[Space, list[Evaluation]]:
 
 
 def _everywhere(base: Plan, choice: Approximation, places: Sequence[Variable]) -> Plan:
+    base = base.with_recovery(Recovery())
     for variable in places:
         for site in variable.sites:
             base = base.with_(site, choice)

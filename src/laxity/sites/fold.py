@@ -59,10 +59,7 @@ def _uses(calls: Sequence[Call], tensor: Tensor, allowed: Call) -> int:
 
 
 def _mentions(values: Sequence[Any], tensor: Tensor) -> bool:
-    for value in values:
-        if value is tensor or (isinstance(value, (list, tuple)) and _mentions(value, tensor)):
-            return True
-    return False
+    return any(v is tensor or (isinstance(v, (list, tuple)) and _mentions(v, tensor)) for v in values)
 
 
 @torch.no_grad()

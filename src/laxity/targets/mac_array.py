@@ -14,8 +14,8 @@ Energy per site, by component:
   ``accumulator_memory`` includes the addition below the columns.
 - ``leakage``: cells of the array over the run time.
 
-All elements are alike: their sum register is as wide as the widest site needs (`MacArray.sum_bits`), and the switching
-of every site is simulated at that width: the sign bits above a narrower site's sum count as switching, an upper bound.
+All elements are alike: adder and sum register are as wide as the widest core needs, and codes narrower than a core use
+its upper bits. The switching of every site is simulated at that width.
 
 Not modelled: wires, the clock-gating cells, leakage of the memories, the controller, requantisation, pooling and
 activation functions, residual additions, toggles of weight registers while weights are loaded (trained 8-bit weights
@@ -37,7 +37,7 @@ from laxity.core.records import Cost
 from laxity.core.serial import to_json
 from laxity.targets.dataflow import ArrayShape, BufferSizes, Counts, Traffic, count, traffic
 from laxity.targets.description import ConstantSpec, Description, Schema
-from laxity.targets.pe_design import PeDesign, element, pe_design
+from laxity.targets.pe_design import PeDesign, core_widths, element, pe_design
 from laxity.targets.pe_energy import CACHE, MacEnergy, uniform_trace
 from laxity.targets.target import COST_MODELS, Target
 
@@ -148,8 +148,14 @@ class MacArray(Target):
         overestimate. Never wider than the array's limit or than the demand asks for.
         """
         terms = min(demand.reduction, self.shape.rows)
-        needed = demand.input_bits + demand.weight_bits + (terms - 1).bit_length() + 1
+        needed = demand.input_bits + demand.weight_bits + demand.fraction_bits + (terms - 1).bit_length() + 1
         return min(self.constants.count("array.accumulator_bits"), demand.accumulator_bits, needed)
+
+    def _element_bits(self, demand: Demand) -> int:
+        """Width of the adder and the sum register that a site needs: narrow codes sit in the upper bits of the core."""
+        terms = min(demand.reduction, self.shape.rows)
+        needed = sum(core_widths(demand.multiplier)) + (terms - 1).bit_length() + 1
+        return min(self.constants.count("array.accumulator_bits"), needed)
 
     def _design(self, demands: Sequence[Demand]) -> PeDesign:
         """Check the demands and design the element that they share."""
@@ -159,9 +165,10 @@ class MacArray(Target):
         if len(set(sites)) < len(sites):
             twice = next(s for s in sites if sites.count(s) > 1)
             raise TargetError(f"site {twice!r} occurs twice among the demands; give one demand per site")
-        bits = max(self.sum_bits(d) for d in demands)
+        limit = self.constants.count("array.accumulator_bits")
         for demand in demands:
-            self._check_demand(demand, bits)
+            self._check_demand(demand, limit)
+        bits = max(self._element_bits(d) for d in demands)
         return pe_design(tuple(sorted({d.multiplier for d in demands})), bits)
 
     def _check_demand(self, demand: Demand, accumulator_bits: int) -> None:
@@ -171,8 +178,7 @@ class MacArray(Target):
                 f"{where}: {demand.macs} MACs are not possible; give a finite number that is not negative"
             )
         self._check_multiplier(where, demand.multiplier, accumulator_bits)
-        core = element(demand.multiplier, accumulator_bits).core
-        widths = core.port("a").width, core.port("b").width
+        widths = core_widths(demand.multiplier)
         if demand.input_bits > widths[0] or demand.weight_bits > widths[1]:
             raise TargetError(
                 f"{where}: operands of {demand.input_bits} x {demand.weight_bits} bits do not fit multiplier "

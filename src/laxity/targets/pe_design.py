@@ -45,6 +45,16 @@ class PeDesign:
     delay_ns: float
 
 
+def core_widths(multiplier: str) -> tuple[int, int]:
+    """Widths of both operands of a core of the catalogue, in bits.
+
+    Raises:
+        RegistryError, CircuitError: the catalogue has no such circuit.
+    """
+    core = catalogue_circuit(multiplier)
+    return core.port("a").width, core.port("b").width
+
+
 @functools.lru_cache(maxsize=256)
 def element(multiplier: str, accumulator_bits: int) -> ProcessingElement:
     """The element around one core of the catalogue.

@@ -14,16 +14,19 @@ IntArray = NDArray[np.int64]
 CodeRange = tuple[int, int]
 
 
-def signed_table(multiplier: Multiplier, left: CodeRange, right: CodeRange) -> IntArray:
+def signed_table(
+    multiplier: Multiplier, left: CodeRange, right: CodeRange, shifts: tuple[int, int] = (0, 0)
+) -> IntArray:
     """Products of all pairs of codes in two ranges: ``out[a - left[0], w - right[0]]``, int64.
 
-    An unsigned circuit multiplies magnitudes and the sign is applied outside.
+    An unsigned circuit multiplies magnitudes and the sign is applied outside. Codes are shifted left by `shifts`
+    before they enter the circuit; the products are not shifted back.
 
     Raises:
         PlanError: a code does not fit the circuit.
     """
-    a = np.arange(left[0], left[1] + 1)
-    w = np.arange(right[0], right[1] + 1)
+    a = np.arange(left[0], left[1] + 1) << shifts[0]
+    w = np.arange(right[0], right[1] + 1) << shifts[1]
     for codes, bits, what in ((a, multiplier.a_bits, "activation"), (w, multiplier.b_bits, "weight")):
         limit = 2 ** (bits - 1) if multiplier.signed else 2**bits - 1
         if np.abs(codes).max() > limit or (multiplier.signed and codes.max() >= limit):
@@ -35,6 +38,13 @@ def signed_table(multiplier: Multiplier, left: CodeRange, right: CodeRange) -> I
     if multiplier.signed:
         return np.ascontiguousarray(table[np.ix_(a % table.shape[0], w % table.shape[1])])
     return np.ascontiguousarray(np.sign(a)[:, None] * np.sign(w)[None, :] * table[np.ix_(np.abs(a), np.abs(w))])
+
+
+def reduce_table(table: IntArray, shift: int) -> tuple[IntArray, int]:
+    """Divide out as many of `shift` factors of two as all products have; return the table and how many are left."""
+    while shift and not (table & 1).any():
+        table, shift = table >> 1, shift - 1
+    return table, shift
 
 
 @dataclass(frozen=True, slots=True, eq=False)
