@@ -35,11 +35,11 @@ class Budget:
 
     max_drop: float = 0.01
     guard: float = 1.0
-    evaluations: int = 48
+    evaluations: int = 36
     population: int = 12
-    rounds: int = 4
+    rounds: int = 5
     quick: Recovery = field(default_factory=Recovery)
-    recovery: Recovery = field(default_factory=lambda: Recovery(epochs=6))
+    recovery: Recovery = field(default_factory=lambda: Recovery(epochs=8, learning_rate=2e-3))
 
 
 @dataclass(frozen=True, slots=True)

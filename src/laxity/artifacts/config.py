@@ -1,0 +1,189 @@
+"""The configuration of a run: read from TOML with unknown keys refused, written back resolved."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from laxity.core.errors import ConfigError
+from laxity.core.plan import Recovery
+from laxity.core.registry import did_you_mean
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class TaskConfig(_Section):
+    """Which network on which data; the arguments of `load_task`."""
+
+    spec: str = "digits"
+    data_dir: str | None = None
+    model: str | None = None
+    weights: str | None = None
+    data: str | None = None
+    num_classes: int | None = None
+    download: bool = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of `load_task`."""
+        return self.model_dump()
+
+
+class SearchConfig(_Section):
+    """How much is tried; see `laxity.search.Budget`."""
+
+    evaluations: int = Field(36, ge=4, le=100_000)
+    population: int = Field(12, ge=2, le=1000)
+    rounds: int = Field(5, ge=0, le=100)
+    probe_samples: int = Field(256, ge=0)
+    search_samples: int = Field(1024, ge=0)
+    techniques: list[str] | None = None
+
+
+class RecoveryConfig(_Section):
+    """How plans are repaired; see `laxity.core.plan.Recovery`."""
+
+    reestimate: bool = True
+    epochs: int = Field(8, ge=0, le=10_000)
+    learning_rate: float = Field(2e-3, gt=0, le=1)
+    batch_size: int = Field(64, ge=1)
+    samples: int = Field(0, ge=0)
+
+    def value(self) -> Recovery:
+        """The plan's recovery."""
+        return Recovery(**self.model_dump())
+
+
+class FaultConfig(_Section):
+    """The reliability view: bit error rates, fault patterns per rate, test samples per pattern."""
+
+    rates: list[float] = Field([1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2], min_length=1)
+    trials: int = Field(20, ge=2)
+    samples: int = Field(500, ge=1)
+
+
+class RunConfig(_Section):
+    """Everything that decides the result of a run. Workers are not part of it: they do not change the result."""
+
+    target: str = "mac-array-45nm"
+    max_drop: float = Field(0.01, ge=0, lt=1)
+    guard: float = Field(1.0, ge=0, le=10)
+    seed: int = Field(0, ge=0)
+    device: str = "cpu"
+    threads: int = Field(1, ge=1, le=256)
+    task: TaskConfig = TaskConfig()
+    search: SearchConfig = SearchConfig()
+    quick: RecoveryConfig = RecoveryConfig(epochs=0)
+    recovery: RecoveryConfig = RecoveryConfig()
+    faults: FaultConfig = FaultConfig()
+
+    def toml(self) -> str:
+        """The resolved configuration as TOML text; keys without a value are left out."""
+        data = self.model_dump(exclude_none=True)
+        lines = [f"{key} = {_literal(value)}" for key, value in data.items() if not isinstance(value, dict)]
+        for section, values in data.items():
+            if isinstance(values, dict):
+                lines += ["", f"[{section}]", *(f"{key} = {_literal(value)}" for key, value in values.items())]
+        return "\n".join(lines) + "\n"
+
+
+def _literal(value: Any) -> str:
+    """TOML text of a value; JSON writes strings, booleans, numbers and flat lists as TOML does."""
+    if isinstance(value, float):
+        return repr(value) if "e" not in repr(value) else f"{value:.17g}".replace("e-0", "e-")
+    if isinstance(value, list):
+        return "[" + ", ".join(_literal(v) for v in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a TOML file into nested dictionaries.
+
+    Raises:
+        ConfigError: missing, unreadable, not TOML, or with duplicate keys; names the file and the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read configuration {path}: {error.strerror}; check the path") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"configuration {path} is not UTF-8 text; save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"configuration {path}: {error}; correct that line") from error
+
+
+def resolve(data: dict[str, Any], source: str) -> RunConfig:
+    """Check nested dictionaries and fill in defaults.
+
+    Args:
+        data: as `read_config` returns, with command-line options merged in.
+        source: named in messages.
+
+    Raises:
+        ConfigError: an unknown key (with the nearest known one), a wrong type or a value out of range.
+    """
+    try:
+        return RunConfig.model_validate(_floats(RunConfig, data))
+    except ValidationError as error:
+        raise ConfigError(f"{source}: " + _explain(error.errors()[0])) from None
+
+
+def _floats(model: type[BaseModel], data: Any) -> Any:
+    """Whole numbers given for fractional options become floats, as TOML writers commonly omit the point."""
+    if not isinstance(data, dict):
+        return data
+    converted = {}
+    for key, value in data.items():
+        field = model.model_fields.get(key)
+        kind = field.annotation if field is not None else None
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            converted[key] = _floats(kind, value)
+        elif kind is float and type(value) is int:
+            converted[key] = float(value)
+        elif kind == list[float] and isinstance(value, list):
+            converted[key] = [float(v) if type(v) is int else v for v in value]
+        else:
+            converted[key] = value
+    return converted
+
+
+def _explain(error: Any) -> str:
+    place = [str(part) for part in error["loc"]]
+    name = ".".join(place)
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {name!r}{did_you_mean(place[-1], _keys(place[:-1]))}"
+    given = error.get("input")
+    return f"{name}: {error['msg'][0].lower()}{error['msg'][1:]}, not {given!r}"
+
+
+def _keys(place: list[str]) -> list[str]:
+    """Known keys of the section at `place`."""
+    model: Any = RunConfig
+    for part in place:
+        field = model.model_fields.get(part)
+        model = field.annotation if field is not None else None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return []
+    return list(model.model_fields)
+
+
+EFFORTS: dict[str, dict[str, Any]] = {
+    "quick": {"search": {"evaluations": 20, "rounds": 3}},
+    "normal": {},
+    "thorough": {"search": {"evaluations": 120, "population": 24, "rounds": 8}},
+}
+Effort = Literal["quick", "normal", "thorough"]
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Nested dictionaries joined; values of `over` win."""
+    joined = dict(base)
+    for key, value in over.items():
+        old = joined.get(key)
+        joined[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return joined
