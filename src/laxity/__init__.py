@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from laxity.core.plan import Plan, Recovery
     from laxity.emulate import approximate
     from laxity.emulate.retrain import retrain
-    from laxity.evaluate.injection import inject
+    from laxity.evaluation.injection import inject
     from laxity.sites import find_sites
     from laxity.targets import load_target
     from laxity.task import Task, load_task, make_task
@@ -34,7 +34,7 @@ _HOMES = {
     "approximate": "laxity.emulate",
     "evaluate": "laxity.artifacts.verify",
     "find_sites": "laxity.sites",
-    "inject": "laxity.evaluate.injection",
+    "inject": "laxity.evaluation.injection",
     "load_target": "laxity.targets",
     "load_task": "laxity.task",
     "make_task": "laxity.task",

@@ -12,7 +12,7 @@ from laxity.core.plan import Plan
 from laxity.core.records import Cost, Evaluation, Quality, Reliability
 from laxity.core.serial import to_json
 from laxity.core.slots import Slot
-from laxity.evaluate.quality import Comparison, Predictions, compare
+from laxity.evaluation.quality import Comparison, Predictions, compare
 from laxity.search.driver import CROSS, Outcome
 from laxity.search.pareto import front
 from laxity.search.sensitivity import Probe

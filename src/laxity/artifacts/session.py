@@ -22,9 +22,9 @@ from laxity.core.plan import Plan
 from laxity.core.records import Evaluation, Reliability
 from laxity.core.space import Space
 from laxity.emulate.weights import save_state
-from laxity.evaluate.evaluator import Evaluator, Setup, versions
-from laxity.evaluate.quality import predict
-from laxity.evaluate.reliability import bit_error_sweep
+from laxity.evaluation.evaluator import Evaluator, Setup, versions
+from laxity.evaluation.quality import predict
+from laxity.evaluation.reliability import bit_error_sweep
 from laxity.rtl.vectors import write_rtl
 from laxity.run import Journal, make_executor
 from laxity.search.driver import Budget, Outcome, search

@@ -13,8 +13,8 @@ from laxity.core.errors import ConfigError, RunError
 from laxity.core.plan import Plan
 from laxity.core.registry import did_you_mean
 from laxity.emulate.weights import read_state, restore
-from laxity.evaluate.evaluator import Evaluator, Setup
-from laxity.evaluate.quality import predict
+from laxity.evaluation.evaluator import Evaluator, Setup
+from laxity.evaluation.quality import predict
 from laxity.task.task import SPLIT_NAMES, Task
 
 

@@ -263,9 +263,14 @@ class EmulatedLayer(Slots):
         return values if self.linear else values.reshape(-1, *([1] * (dims - 2)))
 
     def facts(self) -> dict[str, float]:
-        """Figures that demands need: stored weights that are not zero once coded."""
-        stored = self.used_weight() if self.operand is None else self.stored_codes()[0]
-        return {"weight_nonzeros": float(torch.count_nonzero(stored))}
+        """Figures that demands need: stored weights whose value is not zero."""
+        weight = self.used_weight()
+        if self.operand is None or not isinstance(self.operand.weight, WeightCode):
+            return {"weight_nonzeros": float(torch.count_nonzero(weight))}
+        coder = self.operand.weight
+        scale, zero = coder.scale_and_zero(weight)
+        value = coder.represent(weight, coder.codes(weight, scale, zero), scale, zero)
+        return {"weight_nonzeros": float(torch.count_nonzero(value))}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave caches out of copies and pickles."""

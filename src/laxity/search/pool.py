@@ -10,7 +10,7 @@ from typing import Any
 from laxity.core.errors import RunError
 from laxity.core.plan import Plan
 from laxity.core.records import Evaluation
-from laxity.evaluate.evaluator import Evaluator, Setup
+from laxity.evaluation.evaluator import Evaluator, Setup
 from laxity.run.journal import Journal
 
 Progress = Callable[[str, int, int, Evaluation | None], None]

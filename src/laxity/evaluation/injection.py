@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from laxity.core.errors import ConfigError
 from laxity.core.seeds import stream
 from laxity.emulate.build import emulated
-from laxity.evaluate.memory import CodeMemory, WeightMemory, weight_memories
+from laxity.evaluation.memory import CodeMemory, WeightMemory, weight_memories
 from laxity.faults import FaultModel
 
 
@@ -21,7 +21,7 @@ def inject(model: nn.Module, fault: FaultModel, *, seed: int, example_input: Ten
     """Return a copy of a model with faults in its stored weights.
 
     The faults of a site depend on the seed, the fault model, and the site's name and stored words only. With the seed
-    of `laxity.evaluate.reliability.trial_seed` the copy is exactly the model of that trial of a sweep.
+    of `laxity.evaluation.reliability.trial_seed` the copy is exactly the model of that trial of a sweep.
 
     Args:
         model: an approximated model (its integer codes are struck) or any other (its floating-point words are); it is

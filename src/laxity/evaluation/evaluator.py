@@ -21,8 +21,8 @@ from laxity.core.slots import Level
 from laxity.emulate.apply import calibration_inputs, realise
 from laxity.emulate.retrain import retrain
 from laxity.emulate.weights import read_state, restore, save_state
-from laxity.evaluate.cost import cost_of
-from laxity.evaluate.quality import Predictions, compare, predict
+from laxity.evaluation.cost import cost_of
+from laxity.evaluation.quality import Predictions, compare, predict
 from laxity.sites.prepare import Prepared, prepare
 from laxity.targets import Target, load_target
 from laxity.task.load import load_task

@@ -13,9 +13,9 @@ from torch import nn
 from laxity.core.errors import ConfigError, TaskError
 from laxity.core.serial import to_json
 from laxity.emulate.build import emulated
-from laxity.evaluate.injection import inject
-from laxity.evaluate.quality import predict
-from laxity.evaluate.reliability import bit_error_sweep, trial_seed
+from laxity.evaluation.injection import inject
+from laxity.evaluation.quality import predict
+from laxity.evaluation.reliability import bit_error_sweep, trial_seed
 from laxity.faults import BitFlip, FaultModel
 from laxity.task.fingerprint import fingerprint
 from laxity.task.splits import tensor_split

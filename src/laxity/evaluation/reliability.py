@@ -14,9 +14,9 @@ from laxity.core.intervals import mean_interval
 from laxity.core.records import Reliability
 from laxity.core.registry import did_you_mean
 from laxity.core.seeds import derive
-from laxity.evaluate.injection import private_copy, strike
-from laxity.evaluate.memory import describe
-from laxity.evaluate.quality import BATCH_SIZE
+from laxity.evaluation.injection import private_copy, strike
+from laxity.evaluation.memory import describe
+from laxity.evaluation.quality import BATCH_SIZE
 from laxity.faults import BitFlip, FaultModel
 from laxity.task.splits import batches
 from laxity.task.task import Task

@@ -12,7 +12,7 @@ from laxity.core.errors import DataError, TaskError
 from laxity.core.plan import Plan
 from laxity.emulate import approximate
 from laxity.emulate.build import emulated
-from laxity.evaluate.memory import FloatMemory, describe, weight_memories
+from laxity.evaluation.memory import FloatMemory, describe, weight_memories
 from laxity.sites import find_sites
 from laxity.techniques import Integer, MagnitudePruning
 

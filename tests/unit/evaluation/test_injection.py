@@ -10,7 +10,7 @@ from torch import nn
 
 from laxity.core.errors import ConfigError, DataError, TaskError
 from laxity.emulate.build import emulated
-from laxity.evaluate.injection import inject
+from laxity.evaluation.injection import inject
 from laxity.faults import BitFlip, FaultModel
 from laxity.techniques import CircuitMultiplier, Integer
 
