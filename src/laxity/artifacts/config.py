@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from laxity.core.errors import ConfigError
 from laxity.core.plan import Recovery
@@ -65,6 +65,14 @@ class FaultConfig(_Section):
     rates: list[float] = Field([1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2], min_length=1)
     trials: int = Field(20, ge=2)
     samples: int = Field(500, ge=1)
+
+    @field_validator("rates")
+    @classmethod
+    def _probabilities(cls, rates: list[float]) -> list[float]:
+        for rate in rates:
+            if not 0 <= rate <= 1:
+                raise ValueError(f"rate {rate} is no probability; use values from 0 to 1")
+        return rates
 
 
 class RunConfig(_Section):

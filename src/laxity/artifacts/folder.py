@@ -15,11 +15,10 @@ from laxity.core.serial import write_atomic, write_json
 class RunFolder:
     """Paths and files of one run.
 
-    Args:
-        path: the folder; created if missing.
+    Nothing is written before `claim`, so that a run that cannot start leaves nothing behind.
 
-    Raises:
-        RunError: the folder cannot be created or written.
+    Args:
+        path: the folder; created by `claim` if missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,35 +26,47 @@ class RunFolder:
         self.best = path / "best"
         self.journal = path / "evaluations.jsonl"
         self.checkpoints = path / "checkpoints"
-        try:
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=path):
-                pass
-        except OSError as error:
-            raise RunError(f"cannot write run folder {path}: {error.strerror}; choose another --out") from error
 
     def claim(self, config: RunConfig, fingerprint: str) -> None:
-        """Write the configuration, or check that the folder holds a run of the very same one.
+        """Make the folder and write the configuration, or check that it holds a run of the very same one.
+
+        A folder whose run has not finished a single evaluation is taken over.
 
         Args:
             config: resolved.
             fingerprint: of the task: the same name with other weights or data is another run.
 
         Raises:
-            RunError: another run lives here.
+            RunError: another run lives here, or files of another origin; or the folder cannot be made or written.
         """
         file = self.path / "config.toml"
         text = f"# task fingerprint {fingerprint}\n{config.toml()}"
-        if file.exists():
-            if file.read_text(encoding="utf-8") != text:
-                raise RunError(
-                    f"run folder {self.path} belongs to a run with another configuration, model or data (see {file}); "
-                    "choose another --out, or delete the folder to start anew"
-                )
+        try:
+            same = file.exists() and file.read_bytes() == text.encode()
+            self._refuse_others(file, same)
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise RunError(f"cannot write run folder {self.path}: {error.strerror}; choose another --out") from error
+        if not same:
+            write_atomic(file, text)
+
+    def _refuse_others(self, file: Path, same: bool) -> None:
+        begun = self.best.exists() or (self.journal.exists() and self.journal.stat().st_size > 0)
+        if begun and file.exists() and not same:
+            raise RunError(
+                f"run folder {self.path} belongs to a run with another configuration, model or data (see {file}); "
+                "choose another --out, or delete the folder to start anew"
+            )
+        if file.exists() or not self.path.exists():
             return
-        if self.journal.exists():
-            raise RunError(f"run folder {self.path} has a journal but no config.toml; choose another --out")
-        write_atomic(file, text)
+        foreign = sorted(p.name for p in self.path.iterdir() if p != self.checkpoints and not p.name.startswith("."))
+        if foreign:
+            raise RunError(
+                f"folder {self.path} is not empty and no run folder: it has {foreign[0]!r} but no config.toml; "
+                "choose another --out"
+            )
 
     def created(self) -> str:
         """When the run was first started, ISO 8601 in UTC; set on the first call."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from laxity.artifacts import details as tables
 from laxity.artifacts.config import RunConfig, read_config, resolve
@@ -40,10 +44,55 @@ def evaluate(
     Raises:
         LaxityError: bad input; names the thing, the value and the remedy.
     """
+    _check_split(split)
     source: Task | Mapping[str, Any] = task if isinstance(task, Task) else {"spec": task}
     evaluator = Evaluator(Setup(source, target, device, seed))
     chosen = evaluator.base if plan is None else plan
     return _judge(evaluator, chosen, evaluator.model(chosen), split, seed)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Saved:
+    """A finished run, rebuilt from its folder.
+
+    Attributes:
+        config: what was run.
+        evaluator: the run's task and target, loaded again.
+        plan: the plan of the folder.
+        model: the approximated model with the saved weights.
+    """
+
+    config: RunConfig
+    evaluator: Evaluator
+    plan: Plan
+    model: nn.Module
+
+
+def load_saved(best: Path, *, device: str | None = None, task: Task | None = None) -> Saved:
+    """Rebuild the approximated model of a finished run from its saved plan and weights.
+
+    Args:
+        best: the folder ``best`` of a run, or the run folder itself.
+        device: where to compute; as in the run if None.
+        task: needed only where the run was given a `Task` object instead of a name.
+
+    Raises:
+        RunError: the folder is not that of a finished run, one of its files is damaged, or it belongs to another model
+            or data.
+    """
+    folder = best if (best / "plan.json").exists() else best / "best"
+    config, fingerprint = _configuration(folder.parent / "config.toml")
+    plan = Plan.from_json(_read_json(folder / "plan.json"))
+    state = _finite(read_state(folder / "model.safetensors"), folder / "model.safetensors")
+    source: Task | Mapping[str, Any] = task if task is not None else config.task.arguments()
+    evaluator = Evaluator(Setup(source, config.target, device or config.device, config.seed, threads=config.threads))
+    if evaluator.task.fingerprint != fingerprint:
+        raise RunError(
+            f"the run in {folder.parent} was made with another model or other data than {evaluator.task.name!r} is now; "
+            "restore them, or run the optimisation again"
+        )
+    plan.check(evaluator.prepared.sites)
+    return Saved(config, evaluator, plan, restore(evaluator.prepared, plan, state))
 
 
 def evaluate_saved(
@@ -52,31 +101,24 @@ def evaluate_saved(
     """Recompute quality and cost of a finished run from its saved plan and weights.
 
     Args:
-        best: the folder ``best`` of a run, or the run folder itself.
+        best, device, task: as for `load_saved`.
         split: which split to judge on.
-        device: where to compute; as in the run if None.
-        task: needed only where the run was given a `Task` object instead of a name.
 
     Raises:
-        RunError: the folder is not that of a finished run, or belongs to another model or data.
+        ConfigError: unknown split.
+        RunError: as `load_saved`.
     """
-    folder = best if (best / "plan.json").exists() else best / "best"
-    config, fingerprint = _configuration(folder.parent / "config.toml")
-    plan = Plan.from_json(_read_json(folder / "plan.json"))
-    state = read_state(folder / "model.safetensors")
-    source: Task | Mapping[str, Any] = task if task is not None else config.task.arguments()
-    evaluator = Evaluator(Setup(source, config.target, device or config.device, config.seed, threads=config.threads))
-    if evaluator.task.fingerprint != fingerprint:
-        raise RunError(
-            f"the run in {folder.parent} was made with another model or other data than {evaluator.task.name!r} is now; "
-            "restore them, or run the optimisation again"
-        )
-    return _judge(evaluator, plan, restore(evaluator.prepared, plan, state), split, config.seed)
+    _check_split(split)
+    saved = load_saved(best, device=device, task=task)
+    return _judge(saved.evaluator, saved.plan, saved.model, split, saved.config.seed)
 
 
-def _judge(evaluator: Evaluator, plan: Plan, model: Any, split: str, seed: int) -> dict[str, Any]:
+def _check_split(split: str) -> None:
     if split not in SPLIT_NAMES:
         raise ConfigError(f"unknown split {split!r}{did_you_mean(split, SPLIT_NAMES)}")
+
+
+def _judge(evaluator: Evaluator, plan: Plan, model: nn.Module, split: str, seed: int) -> dict[str, Any]:
     before = predict(evaluator.prepared.model, evaluator.task, split)
     after = predict(model, evaluator.task, split)
     exact = evaluator.cost(evaluator.base, evaluator.model(evaluator.base))
@@ -87,8 +129,9 @@ def _judge(evaluator: Evaluator, plan: Plan, model: Any, split: str, seed: int) 
 def _configuration(path: Path) -> tuple[RunConfig, str]:
     if not path.exists():
         raise RunError(f"{path.parent} is no run folder: it has no config.toml; give the folder of a finished run")
-    first = path.read_text(encoding="utf-8").splitlines()[0]
-    return resolve(read_config(path), str(path)), first.rsplit(" ", 1)[-1]
+    config = resolve(read_config(path), str(path))
+    head = path.read_text(encoding="utf-8").partition("\n")[0]
+    return config, head.rpartition(" ")[2]
 
 
 def _read_json(path: Path) -> Any:
@@ -98,3 +141,10 @@ def _read_json(path: Path) -> Any:
         raise RunError(f"cannot read {path}: {error.strerror}; give the folder of a finished run") from error
     except ValueError as error:
         raise RunError(f"{path} is not JSON: {error}; run the optimisation again") from error
+
+
+def _finite(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    for name, value in state.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise RunError(f"weights {path}: tensor {name!r} holds NaN or infinite values; run the optimisation again")
+    return state

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from multiprocessing import connection
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 from laxity.core.errors import ConfigError
@@ -23,6 +28,43 @@ class Serial(Executor):
         return future
 
 
+class _Worker(SpawnProcess):
+    """A process that is deaf to interrupts from the keyboard from its first instruction on.
+
+    An interrupt goes to all processes of a terminal; only the parent is to act on it, and ends its workers.
+    """
+
+    def start(self) -> None:
+        """Start with SIGINT blocked, which the child inherits."""
+        if not hasattr(signal, "pthread_sigmask"):
+            super().start()
+            return
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Context(SpawnContext):
+    """The spawn context with `_Worker` as its process."""
+
+    Process = _Worker  # type: ignore[assignment]
+
+
+def _initialise(initialise: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    """Prepare a worker that ends with its parent, even where the parent is killed and cannot say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    initialise(*arguments)
+
+
+def _end_with(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)
+
+
 def make_executor(workers: int, initialise: Callable[..., None], arguments: tuple[Any, ...]) -> Executor:
     """An executor with `workers` processes, each initialised once; one worker runs in this process.
 
@@ -39,5 +81,6 @@ def make_executor(workers: int, initialise: Callable[..., None], arguments: tupl
     if workers == 1:
         initialise(*arguments)
         return Serial()
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=initialise, initargs=arguments)
+    return ProcessPoolExecutor(
+        workers, mp_context=_Context(), initializer=_initialise, initargs=(initialise, arguments)
+    )

@@ -101,8 +101,8 @@ def fashion_mnist(request: TaskRequest) -> Task:
 
 def _idx_task(request: TaskRequest, which: IdxSet, normalise: Normalise, pixels: int) -> Task:
     network = request.network or DEFAULT_NETWORKS[which.name]
-    model, weights = trained_network(request, which.name, network, (1, 28, 28))
     data = read_idx_set(which, request.data_dir, fetch=request.download, progress=request.progress)
+    model, weights = trained_network(request, which.name, network, (1, 28, 28))
     augment = Shift(pixels, fill=-normalise.mean[0] / normalise.std[0])
     return _image_task(which.name, data, model, normalise, augment, weights)
 

@@ -84,7 +84,7 @@ def read_cifar10(data_dir: Path, *, fetch: bool = False, progress: Progress | No
     if reader is None:
         raise DataError(
             f"CIFAR-10 not found in {folders[0]} or {folders[1]}: no cifar-10-batches-bin, {ARCHIVE} or WebP sheets; "
-            f"get {URL} and put it there, or allow the download"
+            f"get {URL} and put it there, or allow the download (--download)"
         )
     notes, read = reader
     records = [check_records(read(name), name) for name in BATCHES]

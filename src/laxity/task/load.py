@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from laxity.core.errors import ConfigError, DataError, TaskError
+from laxity.core.errors import ConfigError, DataError, LaxityError, TaskError
 from laxity.core.registry import did_you_mean
 from laxity.task import builtin, digits
 from laxity.task.base import TaskRequest, default_data_dir, tasks
@@ -111,7 +111,14 @@ def _from_function(function: Any, name: str) -> Task:
     needed = [p.name for p in inspect.signature(function).parameters.values() if p.default is p.empty and p.kind < 2]
     if needed:
         raise TaskError(f"task function {name} needs arguments ({', '.join(needed)}); give them defaults")
-    return _as_task(function(), name)
+    try:
+        value = function()
+    except LaxityError:
+        raise
+    except Exception as error:  # the user's own code can fail in any way
+        kind = type(error).__name__
+        raise TaskError(f"task function {name} failed with {kind}: {error}; run it with python to see where") from error
+    return _as_task(value, name)
 
 
 def _as_task(value: Any, name: str) -> Task:
