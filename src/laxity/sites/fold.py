@@ -64,9 +64,10 @@ def _mentions(values: Sequence[Any], tensor: Tensor) -> bool:
 
 @torch.no_grad()
 def _absorb(layer: nn.Module, norm: _BatchNorm) -> tuple[Tensor, Tensor]:
-    assert norm.running_mean is not None  # narrows the type
     mean, var = norm.running_mean, norm.running_var
-    scale = torch.rsqrt(var + norm.eps)  # type: ignore[operator]
+    assert mean is not None  # narrows the types: only norms with statistics are folded
+    assert var is not None
+    scale = torch.rsqrt(var + norm.eps)
     gamma = norm.weight if norm.weight is not None else torch.ones_like(mean)
     beta = norm.bias if norm.bias is not None else torch.zeros_like(mean)
     factor = gamma * scale
