@@ -12,7 +12,7 @@ from laxity.circuits.family import Parameter, multiplier_family
 @multiplier_family(
     "coltrunc",
     parameters=[Parameter("k", "least significant columns dropped", lambda n: 0, lambda n: 2 * n - 2)],
-    grid=lambda n: [(k,) for k in range(2, n + 3)],
+    grid=lambda n: [(k,) for k in range(2, min(n + 3, 2 * n - 1))],
     source="truncated (fixed-width style) multiplication without correction; Dadda tree of the remaining bits",
 )
 def coltrunc(builder: CircuitBuilder, a: Sequence[int], b: Sequence[int], k: int) -> list[int]:

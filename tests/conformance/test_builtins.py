@@ -1,0 +1,64 @@
+"""Everything that comes with laxity passes the checks that third parties are offered."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from laxity import techniques
+from laxity.circuits import catalogue
+from laxity.core.approximation import TECHNIQUES
+from laxity.faults import BUILT_IN_FAULTS
+from laxity.targets import load_target
+from laxity.testing import check_fault_model, check_multiplier, check_target, check_technique
+
+NAMES = [name for width in (2, 3, 4, 8) for signed in (False, True) for name in catalogue.names(width, signed=signed)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_multiplier(name: str) -> None:
+    check_multiplier(name)
+
+
+@pytest.mark.parametrize("name", techniques.__all__)
+def test_technique(name: str) -> None:
+    check_technique(getattr(techniques, name))
+
+
+def test_every_registered_technique_is_among_them() -> None:
+    assert {TECHNIQUES[n].__name__ for n in TECHNIQUES.names()} >= set(techniques.__all__)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        techniques.Integer(2, 2),
+        techniques.Integer(4, 8, weight_scheme="affine", input_scheme="affine"),
+        techniques.Integer(5, 6, granularity="tensor", calibration="percentile"),
+        techniques.MagnitudePruning(0.05, normalised=False),
+        techniques.CircuitMultiplier("mitchell8"),
+        techniques.CircuitMultiplier("array8"),
+    ],
+    ids=lambda c: c.label(),
+)
+def test_technique_instance(choice: techniques.Integer) -> None:
+    check_technique(choice)
+
+
+@pytest.mark.parametrize("fault", BUILT_IN_FAULTS, ids=lambda f: f.kind)
+def test_fault_model(fault: type) -> None:
+    check_fault_model(fault(1e-2))
+
+
+def test_target() -> None:
+    check_target(load_target("mac-array-45nm"))
+
+
+def test_hardware_checks_need_no_torch() -> None:
+    code = (
+        "import sys; from laxity.testing import check_fault_model, check_multiplier, check_target; "
+        "check_multiplier('drum8_4'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
