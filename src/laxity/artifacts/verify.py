@@ -88,8 +88,8 @@ def load_saved(best: Path, *, device: str | None = None, task: Task | None = Non
     evaluator = Evaluator(Setup(source, config.target, device or config.device, config.seed, threads=config.threads))
     if evaluator.task.fingerprint != fingerprint:
         raise RunError(
-            f"the run in {folder.parent} was made with another model or other data than {evaluator.task.name!r} is now; "
-            "restore them, or run the optimisation again"
+            f"the run in {folder.parent} was made with another model or other data than {evaluator.task.name!r} is "
+            "now; restore them, or run the optimisation again"
         )
     plan.check(evaluator.prepared.sites)
     return Saved(config, evaluator, plan, restore(evaluator.prepared, plan, state))
@@ -101,8 +101,10 @@ def evaluate_saved(
     """Recompute quality and cost of a finished run from its saved plan and weights.
 
     Args:
-        best, device, task: as for `load_saved`.
+        best: the folder ``best`` of a run, or the run folder itself.
         split: which split to judge on.
+        device: where to compute; as in the run if None.
+        task: needed only where the run was given a `Task` object instead of a name.
 
     Raises:
         ConfigError: unknown split.

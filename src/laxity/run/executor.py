@@ -49,7 +49,7 @@ class _Worker(SpawnProcess):
 class _Context(SpawnContext):
     """The spawn context with `_Worker` as its process."""
 
-    Process = _Worker  # type: ignore[assignment]
+    Process = _Worker
 
 
 def _initialise(initialise: Callable[..., None], arguments: tuple[Any, ...]) -> None:

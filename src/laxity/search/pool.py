@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from typing import Any
 
 from laxity.core.errors import RunError
 from laxity.core.plan import Plan
 from laxity.core.records import Evaluation
 from laxity.evaluation.evaluator import Evaluator, Setup
-from laxity.run.journal import Journal
+from laxity.run import Journal, Serial
 
 Progress = Callable[[str, int, int, Evaluation | None], None]
 
@@ -54,23 +55,33 @@ class Pool:
         """
         wanted = list(plans)
         missing = {p.key: p for p in wanted if self._journal.get(p.key, stage) is None}
-        futures = [self._executor.submit(_evaluate, p.to_json(), stage) for p in missing.values()]
-        self._tell(what, 0, len(futures), None)
+        self._tell(what, 0, len(missing), None)
         try:
-            for done, future in enumerate(as_completed(futures), 1):
-                result = future.result()
-                self._journal.append(result)
-                self._tell(what, done, len(futures), result)
+            with closing(self._results(missing.values(), stage)) as results:
+                for done, result in enumerate(results, 1):
+                    self._journal.append(result)
+                    self._tell(what, done, len(missing), result)
         except BrokenProcessPool as error:
             raise RunError(
                 "a worker process died (out of memory, or killed); run the same command again to resume, "
                 "with fewer --workers if memory is short"
             ) from error
+        found = [self._journal.get(p.key, stage) for p in wanted]
+        return [e for e in found if e is not None]
+
+    def _results(self, plans: Iterable[Plan], stage: str) -> Generator[Evaluation, None, None]:
+        """Results as they come; where calls run in this process, each is handed over before the next one begins."""
+        if isinstance(self._executor, Serial):
+            for plan in plans:
+                yield self._executor.submit(_evaluate, plan.to_json(), stage).result()
+            return
+        futures = [self._executor.submit(_evaluate, plan.to_json(), stage) for plan in plans]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
         finally:
             for future in futures:
                 future.cancel()
-        found = [self._journal.get(p.key, stage) for p in wanted]
-        return [e for e in found if e is not None]
 
     def _tell(self, what: str, done: int, total: int, latest: Evaluation | None) -> None:
         if self._progress is not None:

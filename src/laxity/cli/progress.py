@@ -1,0 +1,178 @@
+"""How far a run is: a bar on a terminal, a few plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from laxity.cli.failures import terminal
+from laxity.cli.output import note
+
+if TYPE_CHECKING:
+    from laxity.core.records import Evaluation
+
+_HEARTBEAT_S = 30.0
+
+
+@dataclass
+class Stage:
+    """A named stretch of work; calls with the same name in a row add up.
+
+    Attributes:
+        name: shown to the user.
+        done, total: steps.
+        before: steps of earlier calls of the same name.
+        start_s: when it began.
+    """
+
+    name: str
+    done: int = 0
+    total: int = 0
+    before: int = 0
+    start_s: float = field(default_factory=time.monotonic)
+
+
+class Display(Protocol):
+    """Something that shows stages."""
+
+    def begin(self, stage: Stage) -> None:
+        """A stage begins."""
+
+    def show(self, stage: Stage, best: str) -> None:
+        """A step is done; `best` tells the best plan so far, or is empty."""
+
+    def end(self, stage: Stage, best: str) -> None:
+        """A stage is over."""
+
+
+class Tracker:
+    """Turns what a run tells into stages, and remembers the best plan within the budget.
+
+    Args:
+        display: shows it.
+        max_drop, guard: the budget.
+    """
+
+    def __init__(self, display: Display, max_drop: float, guard: float) -> None:
+        self._display, self._max_drop, self._guard = display, max_drop, guard
+        self._stage: Stage | None = None
+        self._best: float | None = None
+
+    def __call__(self, what: str, done: int, total: int, latest: Evaluation | None) -> None:
+        """Take note of a step: what is done, how many steps of how many, and the latest evaluation."""
+        if total == 0:
+            return
+        if self._stage is None or self._stage.name != what:
+            self.close()
+            self._stage = Stage(what)
+            self._display.begin(self._stage)
+        stage = self._stage
+        if done == 0:
+            stage.before = stage.done
+        stage.done, stage.total = stage.before + done, stage.before + total
+        if latest is not None and latest.stage != "sensitivity" and latest.within(self._max_drop, self._guard):
+            self._best = latest.energy_ratio if self._best is None else min(self._best, latest.energy_ratio)
+        self._display.show(stage, self._words())
+
+    def close(self) -> None:
+        """End the present stage."""
+        if self._stage is not None:
+            self._display.end(self._stage, self._words())
+            self._stage = None
+
+    def _words(self) -> str:
+        return "" if self._best is None else f"best energy ratio in budget {self._best:.3f}"
+
+
+class Lines:
+    """One line where a stage begins and one where it ends; in between one every half minute."""
+
+    def __init__(self) -> None:
+        self._start_s = time.monotonic()
+        self._last_s = self._start_s
+
+    def begin(self, stage: Stage) -> None:
+        """Name the stage."""
+        self._line(f"{stage.name} ...")
+
+    def show(self, stage: Stage, best: str) -> None:
+        """Now and then, tell how far it is."""
+        if time.monotonic() - self._last_s >= _HEARTBEAT_S:
+            self._line(_joined(f"{stage.name}: {stage.done} of {stage.total}", best))
+
+    def end(self, stage: Stage, best: str) -> None:
+        """Tell what was done, and how long it took."""
+        self._line(_finished(stage, best))
+
+    def _line(self, text: str) -> None:
+        self._last_s = time.monotonic()
+        note(f"[{self._last_s - self._start_s:6.1f} s] {text}")
+
+
+class Bar:
+    """A live bar for the present stage; finished stages stay as lines above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[best]}", markup=False),
+            console=Console(stderr=True, highlight=False, markup=False),
+            transient=True,
+        )
+        self._row = self._progress.add_task("starting", total=None, best="")
+
+    def __enter__(self) -> Bar:
+        """Start the display."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the display and remove the bar."""
+        self._progress.stop()
+
+    def begin(self, stage: Stage) -> None:
+        """Turn the bar over to a new stage."""
+        self._progress.reset(self._row, description=stage.name, total=stage.total)
+
+    def show(self, stage: Stage, best: str) -> None:
+        """Move the bar."""
+        self._progress.update(self._row, completed=stage.done, total=stage.total, best=best)
+
+    def end(self, stage: Stage, best: str) -> None:
+        """Leave a line behind."""
+        self._progress.console.print(_finished(stage, best))
+
+
+def _finished(stage: Stage, best: str) -> str:
+    return _joined(f"{stage.name}: {stage.done} done in {time.monotonic() - stage.start_s:.1f} s", best)
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+@contextmanager
+def progress(max_drop: float, guard: float, *, quiet: bool) -> Iterator[Tracker | None]:
+    """Give the function that a run reports to, or None if nothing is to be shown."""
+    if quiet:
+        yield None
+        return
+    if not terminal():
+        tracker = Tracker(Lines(), max_drop, guard)
+        yield tracker
+        tracker.close()
+        return
+    with Bar() as bar:
+        tracker = Tracker(bar, max_drop, guard)
+        yield tracker
+        tracker.close()
