@@ -19,6 +19,7 @@ from laxity.task.task import Task
 
 CALIBRATION_SAMPLES = 256
 BATCH_SIZE = 64
+_JUDGED_BATCHES = 2
 
 
 def calibration_inputs(task: Task, device: str | torch.device, samples: int = CALIBRATION_SAMPLES) -> list[Tensor]:
@@ -57,10 +58,16 @@ def approximate(
     return realise(prepared, plan, list(calibration.to(device).split(BATCH_SIZE)))
 
 
-def realise(prepared: Prepared, plan: Plan, inputs: Sequence[Tensor]) -> nn.Module:
+def realise(prepared: Prepared, plan: Plan, inputs: Sequence[Tensor], wanted: Tensor | None = None) -> nn.Module:
     """Build and calibrate; re-estimate statistics where the plan allows it and it brings the outputs nearer.
 
-    Nearer means a smaller Kullback-Leibler divergence from the exact network's predictions on the same inputs.
+    Nearer means a smaller Kullback-Leibler divergence from the exact network's predictions on the first inputs.
+
+    Args:
+        prepared: the exact network.
+        plan: what to approximate where.
+        inputs: batches of calibration inputs.
+        wanted: `predictions` of the exact network on `inputs`; computed if None.
     """
     model = build(prepared, plan)
     calibrate(model, inputs)
@@ -68,16 +75,18 @@ def realise(prepared: Prepared, plan: Plan, inputs: Sequence[Tensor]) -> nn.Modu
         return model
     corrected = copy.deepcopy(model)
     reestimate(corrected, prepared.norms, torch.cat(list(inputs)))
-    wanted = _predict(prepared.model, inputs)
-    return min((model, corrected), key=lambda m: _divergence(wanted, _predict(m, inputs)))
+    judged = list(inputs[:_JUDGED_BATCHES])
+    target = predictions(prepared.model, judged) if wanted is None else wanted[: sum(len(x) for x in judged)]
+    return min((model, corrected), key=lambda m: _divergence(target, predictions(m, judged)))
 
 
 @torch.no_grad()
-def _predict(model: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+def predictions(model: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    """Outputs of a model on batches of inputs, float32 (n, ...)."""
     return torch.cat([model(x) for x in inputs])
 
 
 def _divergence(wanted: Tensor, got: Tensor) -> float:
-    """Mean KL divergence of softmax outputs over the last axis."""
+    """KL divergence of softmax outputs over the last axis, summed over samples."""
     target = F.log_softmax(wanted, -1)
     return float(F.kl_div(F.log_softmax(got, -1), target, log_target=True, reduction="sum"))

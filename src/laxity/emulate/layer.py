@@ -13,9 +13,9 @@ from laxity.circuits import Multiplier, catalogue
 from laxity.core.demand import EXACT_MULTIPLIER
 from laxity.core.errors import PlanError
 from laxity.core.op import Site
-from laxity.emulate.kernels import Geometry, Products, WeightOperand, products_for
+from laxity.emulate.kernels import Geometry, Products, WeightOperand, overlap_add, products_for
 from laxity.emulate.observe import Observer
-from laxity.techniques.data.codes import IntegerOperands, WeightCode
+from laxity.techniques.data.codes import IntegerOperands, WeightCode, straight_through
 
 
 class Slots(nn.Module):
@@ -103,14 +103,14 @@ class EmulatedLayer(Slots):
         self.register_buffer("gain", torch.ones(self._outputs()))
         self.kept: list[int] | None = None
         self.forced_codes: Tensor | None = None
-        self._cached: tuple[int, Products, WeightOperand] | None = None
+        self._cached: tuple[Products, Tensor, WeightOperand] | None = None
 
     def _read_convolution(self, layer: Any) -> None:
         self.stride, self.dilation, self.groups = tuple(layer.stride), tuple(layer.dilation), int(layer.groups)
         self.kernel = tuple(layer.kernel_size)
         self.padding_mode = str(layer.padding_mode)
         self.output_padding = tuple(layer.output_padding)
-        self.padding = _padding_pairs(layer)
+        self.padding = tuple(layer.padding) if self.transposed else _padding_pairs(layer)
 
     def _outputs(self) -> int:
         return int(self.weight.shape[1] * self.groups if self.transposed else self.weight.shape[0])
@@ -125,7 +125,7 @@ class EmulatedLayer(Slots):
             self.observers[0].update(x)
         weight = self.used_weight()
         if self.operand is None or self.observers is not None:
-            return self._finish(self._native(self.pad(x, 0.0), weight))
+            return self._finish(self._native(x, weight))
         return self._emulate(x, weight, self.operand)
 
     def _emulate(self, x: Tensor, weight: Tensor, operand: IntegerOperands) -> Tensor:
@@ -140,12 +140,12 @@ class EmulatedLayer(Slots):
         with torch.no_grad():
             sums = self._integer(codes, weight_codes, zero, operand)
             out_scale = scale * operand.input.scale
-            exact = sums.to(torch.float32) * self._per_output(out_scale, sums.dim())
+            exact = sums.to(torch.float32) * self._per_output(self._expand(out_scale), sums.dim())
         if not training:
             return self._finish(exact)
         represented = operand.input.represent(x, codes)
-        smooth = self._native(self.pad(represented, 0.0), coder.represent(weight, weight_codes, scale, zero))
-        return self._finish(smooth + (exact - smooth).detach())
+        smooth = self._native(represented, coder.represent(weight, weight_codes, scale, zero))
+        return self._finish(straight_through(exact, smooth))
 
     def stored_codes(self) -> tuple[Tensor, int, bool]:
         """Weight codes as they lie in memory: float32 whole numbers in the weight's shape, their width, signedness.
@@ -174,92 +174,108 @@ class EmulatedLayer(Slots):
             return self._integer(codes, weight_codes, zero, self.operand)
 
     def _integer(self, codes: Tensor, weight_codes: Tensor, weight_zero: Tensor, operand: IntegerOperands) -> Tensor:
-        """Sum of (a - za)(w - zw) with circuit products for a w and exact sums for the cross terms."""
+        """Sum of (a - za)(w - zw) with circuit products for a w and exact sums for the cross terms.
+
+        Cross terms are added in float64: they may exceed what float32 holds exactly where the products do not.
+        """
         input_zero = float(operand.input.zero)
-        padded = self.pad(codes, input_zero)
         kernel, unshift = self.products()
-        prepared = self._prepared(kernel, weight_codes)
-        forward_codes = self.as_convolution(weight_codes)
-        if self.linear:
-            lead = padded.shape[:-1]
-            flat = padded.reshape(-1, padded.shape[-1], 1)
-            sums = kernel.convolve(flat, prepared, _POINT).reshape(*lead, -1)
-        else:
-            sums = kernel.convolve(padded, prepared, self.geometry())
-        dims = sums.dim()
+        matrix = self.as_convolution(weight_codes)
+        padded = self.pad(codes, input_zero)
+        sums = kernel.convolve(padded, self._prepared(kernel, matrix), self.geometry())
         if unshift != 1.0:
             sums = sums * unshift
+        column = (-1, *([1] * (sums.dim() - 2)))
         if input_zero:
-            per_output = forward_codes.flatten(1).sum(1, dtype=torch.float64)
-            sums = sums - self._per_output(input_zero * per_output, dims)
-        if not operand.weight.symmetric if isinstance(operand.weight, WeightCode) else False:
-            sums = sums - self._window_sums(padded, forward_codes) * self._per_output(weight_zero, dims)
-            reduction = math.prod(forward_codes.shape[1:])
-            sums = sums + input_zero * reduction * self._per_output(weight_zero, dims)
-        return sums
+            per_output = matrix.flatten(1).sum(1, dtype=torch.float64)
+            sums = sums - (input_zero * per_output).reshape(column)
+        if isinstance(operand.weight, WeightCode) and not operand.weight.symmetric:
+            zero = self._expand(weight_zero).to(torch.float64)
+            zero = zero.repeat_interleave(len(matrix) // len(zero)) if self.transposed else zero
+            inputs = self._window_sums(padded, matrix) - input_zero * math.prod(matrix.shape[1:])
+            sums = sums - inputs * zero.reshape(column)
+        return self._join(sums, codes)
 
-    def _window_sums(self, padded: Tensor, forward_codes: Tensor) -> Tensor:
-        """Sum of the input codes under each output's window, for weight zero-points."""
+    def _window_sums(self, padded: Tensor, matrix: Tensor) -> Tensor:
+        """Sum of the input codes under each output's window, float64, for weight zero-points."""
+        geometry = self.geometry()
+        ones = torch.ones_like(matrix[: geometry.groups], dtype=torch.float64)
+        per_group = geometry.convolve(padded.to(torch.float64), ones)
+        return per_group.repeat_interleave(len(matrix) // geometry.groups, dim=1)
+
+    def _join(self, sums: Tensor, codes: Tensor) -> Tensor:
+        """From sums of the plain convolution to the layout of the layer's output."""
         if self.linear:
-            return padded.sum(-1, keepdim=True)
-        ones = torch.ones_like(forward_codes[: self.groups])
-        per_group = self.geometry().convolve(padded, ones)
-        return per_group.repeat_interleave(forward_codes.shape[0] // self.groups, dim=1)
+            return sums.reshape(*codes.shape[:-1], sums.shape[1])
+        if not self.transposed:
+            return sums
+        return overlap_add(
+            sums.to(torch.float64), self.kernel, self.stride, self.padding, self.output_padding, self.dilation
+        )
 
-    def _prepared(self, kernel: Products, weight_codes: Tensor) -> WeightOperand:
-        """Weight operand of the kernel, kept while neither kernel nor weight changes."""
-        version = self.weight._version
-        frozen = not self.weight.requires_grad and self.forced_codes is None
+    def _prepared(self, kernel: Products, matrix: Tensor) -> WeightOperand:
+        """Weight operand of the kernel, kept while neither kernel nor codes change."""
         cached = self._cached
-        if frozen and cached is not None and cached[0] == version and cached[1] is kernel:
+        if cached is not None and cached[0] is kernel and _same(cached[1], matrix):
             return cached[2]
-        prepared = kernel.prepare(self.as_convolution(weight_codes))
-        self._cached = (version, kernel, prepared) if frozen else None
+        prepared = kernel.prepare(matrix)
+        self._cached = None if self.weight.requires_grad else (kernel, matrix.clone(), prepared)
         return prepared
 
     def geometry(self) -> Geometry:
         """Strides, dilation and groups of the plain convolution over padded codes."""
-        stride = (1,) * len(self.stride) if self.transposed else self.stride
-        return Geometry(stride, self.dilation, self.groups)
+        if self.linear:
+            return _POINT
+        if self.transposed:
+            point = (1,) * len(self.kernel)
+            return Geometry(point, point, self.groups)
+        return Geometry(self.stride, self.dilation, self.groups)
 
     def as_convolution(self, weight: Tensor) -> Tensor:
-        """Weight in the layout of a forward convolution: (outputs, inputs per group, *kernel)."""
+        """Weight of the plain convolution that does all products: (outputs, inputs per group, *kernel).
+
+        A transposed layer multiplies every input position with every tap and adds what overlaps afterwards, so its
+        plain convolution has a 1 x 1 kernel and one output per output channel and tap.
+        """
         if self.linear:
             return weight[:, :, None]
         if not self.transposed:
             return weight
-        split = weight.reshape(self.groups, weight.shape[0] // self.groups, *weight.shape[1:]).transpose(1, 2)
-        return split.reshape(-1, *split.shape[2:]).flip(tuple(range(2, weight.dim())))
+        inputs, outputs = weight.shape[0] // self.groups, weight.shape[1]
+        split = weight.reshape(self.groups, inputs, outputs, -1).permute(0, 2, 3, 1)
+        return split.reshape(-1, inputs, *([1] * len(self.kernel)))
 
     def pad(self, x: Tensor, value: float) -> Tensor:
-        """Pad (and, for transposed layers, spread) the input so that a plain convolution follows."""
+        """Bring the input of the layer into that of the plain convolution: (batch, channels, *spatial), padded."""
         if self.linear:
-            return x
-        if self.transposed:
-            x = _spread(x, self.stride, value)
-        pairs = self.padding
-        if not any(pairs):
+            return x.reshape(math.prod(x.shape[:-1]), x.shape[-1], 1)
+        if self.transposed or not any(self.padding):
             return x
         if self.padding_mode != "zeros":
-            return F.pad(x, pairs, mode=self.padding_mode)
-        if any(p < 0 for p in pairs):
-            return F.pad(x, pairs)
-        return F.pad(x, pairs, value=value)
+            return F.pad(x, self.padding, mode=self.padding_mode)
+        return F.pad(x, self.padding, value=value)
 
-    def _native(self, padded: Tensor, weight: Tensor) -> Tensor:
+    def _native(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The layer in floating point, without bias."""
         if self.linear:
-            return F.linear(padded, weight)
-        return self.geometry().convolve(padded, self.as_convolution(weight))
+            return F.linear(x, weight)
+        if not self.transposed:
+            return self.geometry().convolve(self.pad(x, 0.0), weight)
+        function = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[len(self.kernel) - 1]
+        return function(x, weight, None, self.stride, self.padding, self.output_padding, self.groups, self.dilation)
 
     def _finish(self, values: Tensor) -> Tensor:
         """Apply the output correction and the bias."""
         out = values * self._per_output(self.gain, values.dim())
         return out if self.bias is None else out + self._per_output(self.bias, values.dim())
 
+    def _expand(self, values: Tensor) -> Tensor:
+        """Scales or zero-points of the weight's channel axis as one per output; groups of a transposed layer share."""
+        shared = self.transposed and values.numel() > 1
+        return values.repeat(self.groups) if shared else values
+
     def _per_output(self, values: Tensor, dims: int) -> Tensor:
         """Reshape (outputs,) or (1,) so that it broadcasts over an output of `dims` dimensions."""
-        if values.numel() == 1:
-            return values.reshape(())
         return values if self.linear else values.reshape(-1, *([1] * (dims - 2)))
 
     def facts(self) -> dict[str, float]:
@@ -280,27 +296,18 @@ class EmulatedLayer(Slots):
 _POINT = Geometry((1,), (1,), 1)
 
 
+def _same(left: Tensor, right: Tensor) -> bool:
+    return left.device == right.device and left.shape == right.shape and torch.equal(left, right)
+
+
 def _padding_pairs(layer: Any) -> tuple[int, ...]:
     """Padding as (last before, last after, ..., first before, first after), as `F.pad` wants it."""
-    kernel, dilation = layer.kernel_size, layer.dilation
     pairs: list[int] = []
-    for i in reversed(range(len(kernel))):
-        reach = dilation[i] * (kernel[i] - 1)
-        if layer.transposed:
-            pairs += [reach - layer.padding[i], reach - layer.padding[i] + layer.output_padding[i]]
-        elif layer.padding == "same":
-            pairs += [reach // 2, reach - reach // 2]
+    for i in reversed(range(len(layer.kernel_size))):
+        if layer.padding == "same":
+            total = layer.dilation[i] * (layer.kernel_size[i] - 1)
+            pairs += [total // 2, total - total // 2]
         else:
             amount = 0 if layer.padding == "valid" else layer.padding[i]
             pairs += [amount, amount]
     return tuple(pairs)
-
-
-def _spread(x: Tensor, stride: tuple[int, ...], value: float) -> Tensor:
-    """Insert ``stride - 1`` entries of `value` between neighbours along every spatial axis."""
-    if all(s == 1 for s in stride):
-        return x
-    size = [(n - 1) * s + 1 for n, s in zip(x.shape[2:], stride, strict=True)]
-    spread = x.new_full((*x.shape[:2], *size), value)
-    spread[(slice(None), slice(None), *(slice(None, None, s) for s in stride))] = x
-    return spread

@@ -79,15 +79,10 @@ def _matrix_form(layer: EmulatedLayer, codes: Tensor) -> tuple[IntArray, IntArra
     assert operand is not None and isinstance(operand.weight, WeightCode)  # noqa: PT018 (chosen by the caller)
     weight = layer.used_weight()
     weight_codes = layer.as_convolution(operand.weight.codes(weight, *operand.weight.scale_and_zero(weight)))
-    if layer.linear:
-        columns = codes.reshape(1, -1, codes.shape[-1])
-        rows = weight_codes.flatten(1)[None]
-    else:
-        geometry = layer.geometry()
-        patches = geometry.patches(layer.pad(codes, float(operand.input.zero)), tuple(weight_codes.shape[2:]))
-        columns = patches.transpose(0, 1).flatten(1, 2)
-        rows = weight_codes.flatten(1).unflatten(0, (geometry.groups, -1))
-    return _integers(columns), _integers(rows)
+    geometry = layer.geometry()
+    patches = geometry.patches(layer.pad(codes, float(operand.input.zero)), tuple(weight_codes.shape[2:]))
+    columns = patches.transpose(0, 1).flatten(1, 2)
+    return _integers(columns), _integers(weight_codes.flatten(1).unflatten(0, (geometry.groups, -1)))
 
 
 def _integers(values: Tensor) -> IntArray:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from laxity.core.op import Site
 from laxity.emulate.layer import Slots
-from laxity.techniques.data.codes import ActivationCode
+from laxity.techniques.data.codes import ActivationCode, straight_through
 
 
 class EmulatedProduct(Slots):
@@ -33,7 +33,7 @@ class EmulatedProduct(Slots):
         if not (torch.is_grad_enabled() and (left.requires_grad or right.requires_grad)):
             return sums
         smooth = torch.matmul(a_code.represent(left, a), b_code.represent(right, b))
-        return smooth + (sums - smooth).detach()
+        return straight_through(sums, smooth)
 
     def _integer(self, a: Tensor, b: Tensor, zero: float) -> Tensor:
         vector_left, vector_right = a.dim() == 1, b.dim() == 1

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from laxity.core.errors import TaskError
 from laxity.core.plan import Recovery
@@ -18,18 +19,27 @@ Progress = Callable[[int, int, float], None]
 
 
 def retrain(
-    model: nn.Module, task: Task, recovery: Recovery, *, seed: int, label: str = "", progress: Progress | None = None
+    model: nn.Module,
+    task: Task,
+    recovery: Recovery,
+    *,
+    seed: int,
+    teacher: nn.Module | None = None,
+    label: str = "",
+    progress: Progress | None = None,
 ) -> list[float]:
     """Train weights and biases of an approximated model in place; ranges of activations stay as calibrated.
 
     The forward pass is the emulated hardware, the backward pass that of the native operation on the represented
-    operands. Adam with a cosine schedule; gradients are clipped to norm 1.
+    operands. Adam with a cosine schedule; gradients are clipped to norm 1. With a teacher the loss is
+    ``(1 - d) task loss + d T^2 KL(teacher || student)`` at temperature T.
 
     Args:
         model: a calibrated model, on the device it shall train on.
         task: gives the training split, its augmentation and the loss.
         recovery: how long and how fast.
         seed: root seed of the order of samples and of augmentation.
+        teacher: the original network, on the same device; None trains on the labels alone.
         label: names the random streams, for example the plan key.
         progress: called with (step, steps, loss).
 
@@ -38,6 +48,9 @@ def retrain(
 
     Raises:
         TaskError: the loss became NaN or infinite.
+
+    Source: straight-through estimator, Y. Bengio et al., arXiv:1308.3432; distillation, G. Hinton et al.,
+    arXiv:1503.02531.
     """
     device = next(model.parameters()).device
     parameters = [p for p in model.parameters() if p.is_floating_point()]
@@ -48,6 +61,7 @@ def retrain(
     per_epoch = math.ceil(count / recovery.batch_size)
     steps = max(1, recovery.epochs * per_epoch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=recovery.learning_rate * 0.02)
+    loss_of = _Loss(task, recovery, teacher)
     losses, step = [], 0
     try:
         for epoch in range(recovery.epochs):
@@ -56,7 +70,7 @@ def retrain(
             chosen = torch.randperm(len(task.train), generator=order)[:count].tolist()
             for x, y in batches(subset(task.train, chosen), recovery.batch_size):
                 inputs = x if task.augment is None else task.augment(x, order)
-                total += _step(model, task, optimiser, inputs.to(device), y.to(device)) * len(y)
+                total += _step(model, loss_of, optimiser, inputs.to(device), y.to(device)) * len(y)
                 schedule.step()
                 step += 1
                 if progress is not None:
@@ -69,9 +83,27 @@ def retrain(
     return losses
 
 
-def _step(model: nn.Module, task: Task, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> float:
+class _Loss:
+    """The task's loss, mixed with the distance to a teacher."""
+
+    def __init__(self, task: Task, recovery: Recovery, teacher: nn.Module | None) -> None:
+        self._task, self._teacher, self._temperature = task, teacher, recovery.temperature
+        self._weight = recovery.distil if teacher is not None else 0.0
+
+    def __call__(self, x: Tensor, logits: Tensor, y: Tensor) -> Tensor:
+        loss = (1 - self._weight) * self._task.loss(logits, y)
+        if self._teacher is None or self._weight == 0:
+            return loss
+        with torch.no_grad():
+            wanted = F.log_softmax(self._teacher(x) / self._temperature, 1)
+        got = F.log_softmax(logits / self._temperature, 1)
+        distance = F.kl_div(got, wanted, log_target=True, reduction="batchmean")
+        return loss + self._weight * self._temperature**2 * distance
+
+
+def _step(model: nn.Module, loss_of: _Loss, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> float:
     optimiser.zero_grad(set_to_none=True)
-    loss = task.loss(model(x), y)
+    loss = loss_of(x, model(x), y)
     if not bool(torch.isfinite(loss)):
         raise TaskError(f"the loss became {float(loss.detach())} while retraining; use a smaller learning rate")
     loss.backward()  # type: ignore[no-untyped-call]

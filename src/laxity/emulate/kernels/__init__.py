@@ -7,11 +7,11 @@ from functools import lru_cache
 from laxity.circuits import Multiplier
 from laxity.emulate.kernels.analysis import CodeRange, factorise, reduce_table, signed_table
 from laxity.emulate.kernels.factored import FactoredProducts
-from laxity.emulate.kernels.geometry import Geometry
+from laxity.emulate.kernels.geometry import Geometry, overlap_add
 from laxity.emulate.kernels.products import Products, WeightOperand
 from laxity.emulate.kernels.table import TableProducts
 
-__all__ = ["CodeRange", "Geometry", "Products", "WeightOperand", "products_for"]
+__all__ = ["CodeRange", "Geometry", "Products", "WeightOperand", "overlap_add", "products_for"]
 
 MOST_TERMS = 8
 

@@ -19,25 +19,34 @@ def signed_table(
 ) -> IntArray:
     """Products of all pairs of codes in two ranges: ``out[a - left[0], w - right[0]]``, int64.
 
-    An unsigned circuit multiplies magnitudes and the sign is applied outside. Codes are shifted left by `shifts`
-    before they enter the circuit; the products are not shifted back.
+    An unsigned operand enters as its magnitude and its sign is applied to the product; the sign bit of zero is that of
+    plus, as in hardware. A two's complement operand enters as it is. Codes are shifted left by `shifts` before they
+    enter the circuit; the products are not shifted back.
 
     Raises:
         PlanError: a code does not fit the circuit.
     """
-    a = np.arange(left[0], left[1] + 1) << shifts[0]
-    w = np.arange(right[0], right[1] + 1) << shifts[1]
-    for codes, bits, what in ((a, multiplier.a_bits, "activation"), (w, multiplier.b_bits, "weight")):
-        limit = 2 ** (bits - 1) if multiplier.signed else 2**bits - 1
-        if np.abs(codes).max() > limit or (multiplier.signed and codes.max() >= limit):
-            raise PlanError(
-                f"{what} codes {codes[0]}..{codes[-1]} do not fit the {bits}-bit operand of {multiplier.name!r}; "
-                "choose fewer bits or a wider multiplier"
-            )
-    table = multiplier.table
-    if multiplier.signed:
-        return np.ascontiguousarray(table[np.ix_(a % table.shape[0], w % table.shape[1])])
-    return np.ascontiguousarray(np.sign(a)[:, None] * np.sign(w)[None, :] * table[np.ix_(np.abs(a), np.abs(w))])
+    rows, row_signs = _operand(left, shifts[0], multiplier.a_bits, multiplier.a_signed, multiplier.name, "activation")
+    columns, column_signs = _operand(
+        right, shifts[1], multiplier.b_bits, multiplier.b_signed, multiplier.name, "weight"
+    )
+    return np.ascontiguousarray(row_signs[:, None] * column_signs[None, :] * multiplier.table[np.ix_(rows, columns)])
+
+
+def _operand(codes: CodeRange, shift: int, bits: int, signed: bool, name: str, what: str) -> tuple[IntArray, IntArray]:
+    """Table indices of all codes, and the signs to apply outside."""
+    values = np.arange(codes[0], codes[1] + 1) << shift
+    fits = (
+        values[0] >= -(2 ** (bits - 1)) and values[-1] < 2 ** (bits - 1) if signed else np.abs(values).max() < 2**bits
+    )
+    if not fits:
+        raise PlanError(
+            f"{what} codes {values[0]}..{values[-1]} do not fit the {bits}-bit operand of {name!r}; "
+            "choose fewer bits or a wider multiplier"
+        )
+    if signed:
+        return values % 2**bits, np.ones_like(values)
+    return np.abs(values), np.where(values < 0, -1, 1)
 
 
 def reduce_table(table: IntArray, shift: int) -> tuple[IntArray, int]:

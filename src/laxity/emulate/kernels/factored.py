@@ -37,9 +37,7 @@ class FactoredProducts(Products):
         """Stack the terms' factors along the input channels."""
         mapped = self._map(weight_codes, self._right, self._plain_right, self.right[0], 1)
         peak = self._peak.to(weight_codes.device).repeat_interleave(weight_codes.shape[1])
-        weighted = (
-            mapped.abs().to(torch.float64).flatten(2).sum(2) if mapped.dim() > 2 else mapped.abs().to(torch.float64)
-        )
+        weighted = mapped.abs().to(torch.float64).flatten(2).sum(2)
         magnitude = float((weighted * peak).sum(1).max()) if mapped.numel() else 0.0
         return WeightOperand(mapped.to(working_dtype(magnitude)), tuple(weight_codes.shape), magnitude)
 
@@ -48,7 +46,7 @@ class FactoredProducts(Products):
         batch, channels = codes.shape[:2]
         grouped = codes.reshape(batch, geometry.groups, channels // geometry.groups, *codes.shape[2:])
         mapped = self._map(grouped, self._left, self._plain_left, self.left[0], 2)
-        stacked = mapped.reshape(batch, -1, *codes.shape[2:])
+        stacked = mapped.reshape(batch, channels * self.terms, *codes.shape[2:])
         return geometry.convolve(stacked.to(weight.data.dtype), weight.data)
 
     def matmul(self, left: Tensor, right: Tensor) -> Tensor:
@@ -64,6 +62,6 @@ class FactoredProducts(Products):
         if plain == [True]:
             return codes
         index = (codes - low).to(torch.int32)
-        table = factors.to(device=codes.device, dtype=torch.float32)
+        table = factors.to(device=codes.device, dtype=working_dtype(float(factors.abs().max())))
         parts = [codes if same else row[index] for row, same in zip(table, plain, strict=True)]
         return torch.cat(parts, dim=axis) if len(parts) > 1 else parts[0]

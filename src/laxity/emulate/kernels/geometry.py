@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -53,5 +54,34 @@ class Geometry:
         n = self.dims
         view = view.reshape(batch, self.groups, channels // self.groups, *out, *kernel)
         order = (0, 1, *range(3, 3 + n), 2, *range(3 + n, 3 + 2 * n))
-        positions = int(torch.tensor(out).prod()) if out else 1
-        return view.permute(order).reshape(batch, self.groups, positions, -1)
+        reduction = channels // self.groups * math.prod(kernel)
+        return view.permute(order).reshape(batch, self.groups, math.prod(out), reduction)
+
+
+def overlap_add(
+    columns: Tensor,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    output_padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> Tensor:
+    """Add up what every input position of a transposed convolution contributes to the outputs.
+
+    Args:
+        columns: (batch, outputs * taps, *spatial), the taps of one output next to each other.
+        kernel: taps per spatial dimension.
+        stride: of the transposed convolution, as are `padding`, `output_padding` and `dilation`.
+        padding: see `stride`.
+        output_padding: see `stride`.
+        dilation: see `stride`.
+
+    Returns:
+        (batch, outputs, *output size), in the dtype of `columns`.
+    """
+    taps = math.prod(kernel)
+    outputs = columns.shape[1] // taps
+    each = torch.eye(taps, dtype=columns.dtype, device=columns.device).reshape(taps, 1, *kernel)
+    spread = each.repeat(outputs, *([1] * (len(kernel) + 1)))
+    function = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[len(kernel) - 1]
+    return function(columns, spread, None, stride, padding, output_padding, outputs, dilation)

@@ -22,7 +22,7 @@ class TableProducts(Products):
 
     def __init__(self, left: CodeRange, right: CodeRange, table: IntArray) -> None:
         super().__init__(left, right)
-        self._table = torch.from_numpy(table.astype("float32"))
+        self._table = torch.from_numpy(table.astype("float64"))
         self._row_peak = torch.from_numpy(abs(table).max(axis=0).astype("float64"))
 
     def describe(self) -> str:

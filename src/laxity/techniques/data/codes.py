@@ -9,6 +9,11 @@ from laxity.core.errors import DataError
 from laxity.techniques.data.ranges import input_limits, weight_ratio
 
 
+def straight_through(value: Tensor, smooth: Tensor) -> Tensor:
+    """`value`, to the last bit, with the gradient of `smooth`."""
+    return value.detach() + (smooth - smooth.detach())
+
+
 class ActivationCode(nn.Module):
     """Per-tensor integer code of an activation: ``q = clip(round(x / scale) + zero, low, high)``.
 
@@ -66,10 +71,11 @@ class ActivationCode(nn.Module):
         return torch.clamp(torch.round(x.detach() / self.scale) + self.zero, low, high)
 
     def represent(self, x: Tensor, codes: Tensor) -> Tensor:
-        """The value that `codes` stand for; gradient 1 inside the representable range and 0 outside."""
+        """The value that `codes` stand for; gradient 1 where rounding alone gives a code, 0 where `x` is clipped."""
+        free = torch.round(x.detach() / self.scale) + self.zero
         low, high = self.code_range
-        bounded = torch.clamp(x, (low - self.zero) * self.scale, (high - self.zero) * self.scale)
-        return bounded + ((codes - self.zero) * self.scale - bounded).detach()
+        inside = (free >= low) & (free <= high)
+        return straight_through((codes - self.zero) * self.scale, x * inside)
 
 
 class WeightCode(nn.Module):
@@ -129,11 +135,12 @@ class WeightCode(nn.Module):
         return torch.clamp(torch.round(weight.detach() / s) + z, low, high)
 
     def represent(self, weight: Tensor, codes: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
-        """The value that `codes` stand for; gradient 1 inside the representable range and 0 outside."""
+        """The value that `codes` stand for; gradient 1 where rounding alone gives a code, 0 where it is clipped."""
         low, high = self.code_range
         s, z = self._spread(scale, weight), self._spread(zero, weight)
-        bounded = torch.minimum(torch.maximum(weight, (low - z) * s), (high - z) * s)
-        return bounded + ((codes - z) * s - bounded).detach()
+        free = torch.round(weight.detach() / s) + z
+        inside = (free >= low) & (free <= high)
+        return straight_through((codes - z) * s, weight * inside)
 
     def _rows(self, weight: Tensor) -> Tensor:
         return weight.movedim(self.axis, 0).flatten(1) if self.per_channel else weight.reshape(1, -1)
