@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -22,7 +23,7 @@ FAULTS: Registry[type[FaultModel]] = Registry("fault model", "laxity.faults")
 
 
 @dataclasses.dataclass(frozen=True)
-class FaultModel:
+class FaultModel(ABC):
     """A way in which stored words go wrong, with its parameters.
 
     A subclass is a frozen dataclass whose fields are plain JSON values. It states `kind`, checks its own parameters in
@@ -42,6 +43,7 @@ class FaultModel:
         if not number or not math.isfinite(rate) or not 0 <= rate <= 1:
             raise ConfigError(f"rate_per_bit of {self.kind!r} is a probability between 0 and 1, not {rate!r}")
 
+    @abstractmethod
     def corrupt(self, words: Words, width_bits: int, rng: np.random.Generator) -> Words:
         """Return the words as they are read after the fault.
 
@@ -53,7 +55,6 @@ class FaultModel:
         Returns:
             A new array of the same shape and type, every element below ``2**width_bits``.
         """
-        raise NotImplementedError(f"fault model {type(self).__name__} does not implement corrupt()")
 
     def at(self, rate_per_bit: float) -> Self:
         """The same fault model at another rate.
