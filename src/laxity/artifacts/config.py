@@ -46,17 +46,24 @@ class SearchConfig(_Section):
 
 
 class RecoveryConfig(_Section):
-    """How plans are repaired; see `laxity.core.plan.Recovery`."""
+    """How plans are repaired; see `laxity.core.plan.Recovery`. Of several learning rates the best is found by trial."""
 
     reestimate: bool = True
     epochs: int = Field(8, ge=0, le=10_000)
-    learning_rate: float = Field(2e-3, gt=0, le=1)
+    learning_rates: list[float] = Field([3e-4, 1e-3, 3e-3], min_length=1)
     batch_size: int = Field(64, ge=1)
-    samples: int = Field(0, ge=0)
+    samples: int = Field(2048, ge=0)
+    distil: float = Field(0.9, ge=0, le=1)
+    temperature: float = Field(4.0, gt=0)
 
-    def value(self) -> Recovery:
-        """The plan's recovery."""
-        return Recovery(**self.model_dump())
+    def values(self) -> tuple[Recovery, ...]:
+        """The plan's recovery, once for each learning rate.
+
+        Raises:
+            PlanError: a learning rate that is not positive.
+        """
+        fixed = self.model_dump(exclude={"learning_rates"})
+        return tuple(Recovery(learning_rate=rate, **fixed) for rate in self.learning_rates)
 
 
 class FaultConfig(_Section):
@@ -122,7 +129,8 @@ def read_config(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise ConfigError(f"configuration {path} is not UTF-8 text; save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"configuration {path}: {error}; correct that line") from error
+        hint = "the key occurs twice, keep one" if "overwrite" in str(error) else "correct that line"
+        raise ConfigError(f"configuration {path}: {error}; {hint}") from error
 
 
 def resolve(data: dict[str, Any], source: str) -> RunConfig:
@@ -166,6 +174,10 @@ def _explain(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         return f"unknown key {name!r}{did_you_mean(place[-1], _keys(place[:-1]))}"
     given = error.get("input")
+    if error["type"] == "model_type":
+        return f"{name} is a section, not {given!r}; write [{name}] and its keys on the lines below"
+    if error["type"] == "value_error":
+        return f"{name}: {error['ctx']['error']}"
     return f"{name}: {error['msg'][0].lower()}{error['msg'][1:]}, not {given!r}"
 
 

@@ -140,8 +140,8 @@ def _budget(config: RunConfig) -> Budget:
         evaluations=config.search.evaluations,
         population=config.search.population,
         rounds=config.search.rounds,
-        quick=config.quick.value(),
-        recovery=config.recovery.value(),
+        quick=config.quick.values()[0],
+        recoveries=config.recovery.values(),
     )
 
 

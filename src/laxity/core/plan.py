@@ -28,6 +28,8 @@ class Recovery:
         learning_rate: peak rate of the cosine schedule.
         batch_size: samples per step.
         samples: training samples per epoch; 0 means all.
+        distil: weight of the original network's predictions in the loss, the rest is the task's own loss; in [0, 1].
+        temperature: softens both predictions before they are compared.
     """
 
     reestimate: bool = True
@@ -35,9 +37,12 @@ class Recovery:
     learning_rate: float = 1e-3
     batch_size: int = 64
     samples: int = 0
+    distil: float = 0.9
+    temperature: float = 4.0
 
     def __post_init__(self) -> None:
-        if self.epochs < 0 or self.batch_size < 1 or self.samples < 0 or not self.learning_rate > 0:
+        counts = self.epochs >= 0 and self.batch_size >= 1 and self.samples >= 0
+        if not (counts and self.learning_rate > 0 and 0 <= self.distil <= 1 and self.temperature > 0):
             raise PlanError(f"recovery has a value out of range: {self}")
 
 

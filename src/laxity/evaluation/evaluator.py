@@ -18,7 +18,7 @@ from laxity.core.errors import ConfigError
 from laxity.core.plan import Plan
 from laxity.core.records import Cost, Evaluation
 from laxity.core.slots import Level
-from laxity.emulate.apply import calibration_inputs, realise
+from laxity.emulate.apply import calibration_inputs, predictions, realise
 from laxity.emulate.retrain import retrain
 from laxity.emulate.weights import read_state, restore, save_state
 from laxity.evaluation.cost import cost_of
@@ -80,6 +80,7 @@ class Evaluator:
         self._states: dict[str, dict[str, Tensor]] = {}
         self._base_energy: float | None = None
         self._before: Predictions | None = None
+        self._wanted: Tensor | None = None
 
     @property
     def base_energy_pj(self) -> float:
@@ -101,18 +102,23 @@ class Evaluator:
         """
         recovery = plan.recovery
         if recovery is None or recovery.epochs == 0:
-            return realise(self.prepared, plan, self.inputs)
+            return self._realise(plan)
         state = self._stored(plan)
         if state is not None:
             return restore(self.prepared, plan, state)
-        model = realise(self.prepared, plan, self.inputs)
-        retrain(model, self.task, recovery, seed=self.setup.seed, label=plan.key)
+        model = self._realise(plan)
+        retrain(model, self.task, recovery, seed=self.setup.seed, teacher=self.prepared.model, label=plan.key)
         path = self._path(plan)
         if path is None:
             self._states[plan.key] = {k: v.clone() for k, v in model.state_dict().items()}
         else:
             save_state(model, path)
         return model
+
+    def _realise(self, plan: Plan) -> nn.Module:
+        if self._wanted is None:
+            self._wanted = predictions(self.prepared.model, self.inputs)
+        return realise(self.prepared, plan, self.inputs, self._wanted)
 
     def _path(self, plan: Plan) -> Path | None:
         return None if self.setup.folder is None else Path(self.setup.folder) / f"{plan.key}.safetensors"

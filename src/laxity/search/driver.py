@@ -30,7 +30,7 @@ class Budget:
         population: size of a generation of the evolutionary search.
         rounds: rounds of repair per level, two plans each.
         quick: brief repair of every plan tried.
-        recovery: thorough repair of the most promising plans.
+        recoveries: thorough repair of the most promising plans; of several the one that works best is found by trial.
     """
 
     max_drop: float = 0.01
@@ -39,7 +39,7 @@ class Budget:
     population: int = 12
     rounds: int = 5
     quick: Recovery = field(default_factory=Recovery)
-    recovery: Recovery = field(default_factory=lambda: Recovery(epochs=8, learning_rate=2e-3))
+    recoveries: tuple[Recovery, ...] = (Recovery(epochs=8),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,10 @@ def search(space: Space, pool: Pool, budget: Budget, *, seed: int) -> Outcome:
     base = pool.run([space.base], "baseline", "exact 8-bit network")[0]
     thinned, _ = thin(space, pool)
     probes = rank(thinned, pool)
+    recovery = _choose_recovery(thinned, pool, budget)
     tried: dict[str, tuple[Evaluation, ...]] = {}
     for name, levels in _LEVELS.items():
-        tried[name] = tuple(_search_level(thinned.restrict(levels), probes, pool, budget, seed, name))
+        tried[name] = tuple(_search_level(thinned.restrict(levels), probes, pool, budget, recovery, seed, name))
     best = {name: _cheapest([base, *found], budget) for name, found in tried.items()}
     fitting = [e for e in best.values() if e is not None]
     selected = (
@@ -95,8 +96,26 @@ def _cheapest(found: Sequence[Evaluation], budget: Budget) -> Evaluation | None:
     return min(fitting, key=_by_energy, default=None)
 
 
+def _choose_recovery(space: Space, pool: Pool, budget: Budget) -> Recovery:
+    """Repair one plan of middling strength in every way offered and take the way that brings it nearest."""
+    if len(budget.recoveries) == 1:
+        return budget.recoveries[0]
+    narrow = space.restrict([Level.DATA])
+    trial = narrow if narrow.variables else space
+    plan = trial.plan([2 * (len(v.candidates) - 1) // 3 for v in trial.variables])
+    plans = [plan.with_recovery(r) for r in budget.recoveries]
+    results = pool.run(plans, "recovery", "ways of repair")
+    return min(zip(results, budget.recoveries, strict=True), key=lambda pair: pair[0].divergence)[1]
+
+
 def _search_level(
-    space: Space, probes: Sequence[Probe], pool: Pool, budget: Budget, seed: int, name: str
+    space: Space,
+    probes: Sequence[Probe],
+    pool: Pool,
+    budget: Budget,
+    recovery: Recovery,
+    seed: int,
+    name: str,
 ) -> list[Evaluation]:
     """Greedy path, evolution from it, repair."""
     results: dict[Genome, Evaluation] = {}
@@ -119,7 +138,7 @@ def _search_level(
     repaired = recover(
         list(results.values()),
         pool,
-        budget.recovery,
+        recovery,
         rounds=budget.rounds,
         fits=lambda e: e.within(budget.max_drop, budget.guard),
         what=name,
