@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,13 +25,26 @@ class Approximation:
     """A technique with its parameters.
 
     A subclass is a frozen dataclass whose fields are plain JSON values. It states `kind` and `slot`, checks its
-    parameters in ``__post_init__`` (raising `PlanError`), and overrides the hooks that concern it:
+    parameters in ``__post_init__`` (calling this class's first, and raising `PlanError`), and overrides the hooks that
+    concern it:
     `restructure` changes shapes of the model, `attach` fills the slot of emulated layers, `demand` says what
     the hardware saves, `candidates` proposes search values.
     """
 
     kind: ClassVar[str]
     slot: ClassVar[Slot]
+
+    def __post_init__(self) -> None:
+        """Bring numbers to their declared types, so that equal choices have equal keys.
+
+        Raises:
+            PlanError: a parameter has another type.
+        """
+        for f in dataclasses.fields(self):
+            given = getattr(self, f.name)
+            value = given.item() if hasattr(given, "item") and getattr(given, "ndim", None) == 0 else given
+            check_types(type(self), {f.name: value})
+            object.__setattr__(self, f.name, float(value) if _types(type(self))[f.name] is float else value)
 
     @property
     def level(self) -> Level:
@@ -84,8 +98,13 @@ class Approximation:
         missing = [n for n, f in fields.items() if f.default is dataclasses.MISSING and n not in given]
         if missing:
             raise PlanError(f"technique {data['kind']!r} needs parameter {missing[0]!r}")
-        check_types(technique, given)
         return technique(**given)
+
+
+@functools.cache
+def _types(technique: type[Approximation]) -> dict[str, Any]:
+    """Declared types of the parameters."""
+    return typing.get_type_hints(technique)
 
 
 def check_types(technique: type[Approximation], given: Mapping[str, Any]) -> None:
@@ -94,7 +113,7 @@ def check_types(technique: type[Approximation], given: Mapping[str, Any]) -> Non
     Raises:
         PlanError: a value has another type.
     """
-    hints = typing.get_type_hints(technique)
+    hints = _types(technique)
     for key, value in given.items():
         expected = hints[key]
         numeric = expected is float and isinstance(value, int) and not isinstance(value, bool)

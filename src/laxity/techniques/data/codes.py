@@ -55,7 +55,8 @@ class ActivationCode(nn.Module):
             raise DataError(f"activations at site {name!r} are not finite on the calibration data; check the inputs")
         unsigned = self.scheme == "affine" or float(values.min()) >= 0
         top = 2**self.bits - 1 if unsigned else 2 ** (self.bits - 1) - 1
-        low, high = input_limits(values, top if unsigned else 2 * top, self.method, self.percentile)
+        levels = top if unsigned else 2 * top
+        low, high = input_limits(values, levels, self.method, self.percentile, centred=not unsigned)
         if self.scheme == "affine":
             scale = max(high - low, 1e-8) / top
             self.zero.fill_(round(-low / scale))

@@ -47,6 +47,7 @@ class Integer(Approximation):
     percentile: float = 0.999
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("weight_bits", "input_bits"):
             if not 2 <= getattr(self, name) <= 8:
                 raise PlanError(f"{name} of 'integer' must be between 2 and 8, not {getattr(self, name)}")

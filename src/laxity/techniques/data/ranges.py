@@ -40,7 +40,9 @@ def weight_ratio(weight: Tensor, levels: int, symmetric: bool, method: str, perc
     return best
 
 
-def input_limits(values: Tensor, levels: int, method: str, percentile: float) -> tuple[float, float]:
+def input_limits(
+    values: Tensor, levels: int, method: str, percentile: float, *, centred: bool = False
+) -> tuple[float, float]:
     """Lowest and highest activation that the codes should represent; zero is always inside.
 
     Args:
@@ -48,12 +50,14 @@ def input_limits(values: Tensor, levels: int, method: str, percentile: float) ->
         levels: number of steps between the limits.
         method: ``minmax|percentile|mse``.
         percentile: fraction of values to keep inside the range, used by ``percentile``.
+        centred: the codes will cover a range that is symmetric around zero.
     """
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
     if method == "percentile":
         tail = torch.quantile(values, torch.tensor([1 - percentile, percentile], device=values.device))
         return min(float(tail[0]), 0.0) if low < 0 else 0.0, max(float(tail[1]), 0.0) or high
     if method == "mse" and high > low:
+        low, high = (min(low, -high), max(high, -low)) if centred else (low, high)
         errors = []
         for factor in _SHRINK.tolist():
             scale = (high - low) * factor / levels

@@ -31,6 +31,7 @@ class CircuitMultiplier(Approximation):
     name: str = "dadda8"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if catalogue.get(self.name).signed:
             raise PlanError(
                 f"multiplier {self.name!r} is a two's complement circuit; sites multiply magnitudes and apply the sign "

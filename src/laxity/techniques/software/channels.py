@@ -34,6 +34,7 @@ class ChannelPruning(Approximation):
     ratio: float = 0.25
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.ratio < 1:
             raise PlanError(f"ratio of 'channels' is a fraction in (0, 1), not {self.ratio}")
 

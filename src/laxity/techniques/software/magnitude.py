@@ -56,6 +56,7 @@ class MagnitudePruning(Approximation):
     normalised: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.density <= 1:
             raise PlanError(f"density of 'magnitude' is a fraction in (0, 1], not {self.density}")
 
@@ -65,16 +66,17 @@ class MagnitudePruning(Approximation):
 
     @torch.no_grad()
     def attach(self, context: BuildContext, layers: Sequence[Layer]) -> None:
-        """Find the common threshold and give every layer its mask."""
+        """Rank all weights together and give every layer its mask; of equal weights those of earlier layers stay."""
         scores = []
         for layer in layers:
             weight = layer.weight.detach().abs()
             scores.append(weight / weight.square().mean().sqrt().clamp_min(1e-12) if self.normalised else weight)
         pooled = torch.cat([s.flatten() for s in scores])
         keep = max(1, round(self.density * pooled.numel()))
-        threshold = pooled.kthvalue(pooled.numel() - keep + 1).values
-        for layer, score in zip(layers, scores, strict=True):
-            layer.structure = Mask((score >= threshold).to(layer.weight.dtype))
+        chosen = torch.argsort(pooled, descending=True, stable=True)[:keep]
+        kept = torch.zeros_like(pooled).index_fill_(0, chosen, 1.0).split([s.numel() for s in scores])
+        for layer, mask in zip(layers, kept, strict=True):
+            layer.structure = Mask(mask.reshape(layer.weight.shape))
 
     def demand(self, demand: Demand, facts: Mapping[str, float]) -> Demand:
         """Store non-zero weights with a relative index, unless dense storage is smaller.
