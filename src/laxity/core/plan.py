@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from laxity.core.approximation import Approximation
@@ -41,9 +42,22 @@ class Recovery:
     temperature: float = 4.0
 
     def __post_init__(self) -> None:
+        for f in fields(self):
+            object.__setattr__(self, f.name, _as_declared(f.name, str(f.type), getattr(self, f.name)))
         counts = self.epochs >= 0 and self.batch_size >= 1 and self.samples >= 0
-        if not (counts and self.learning_rate > 0 and 0 <= self.distil <= 1 and self.temperature > 0):
+        finite = 0 < self.learning_rate < math.inf and 0 < self.temperature < math.inf
+        if not (counts and finite and 0 <= self.distil <= 1):
             raise PlanError(f"recovery has a value out of range: {self}")
+
+
+def _as_declared(name: str, kind: str, value: Any) -> Any:
+    """A parameter of a recovery in its declared type, so that equal recoveries have equal keys."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if kind == "float" and (whole or isinstance(value, float)):
+        return float(value)
+    if (kind == "int" and whole) or (kind == "bool" and isinstance(value, bool)):
+        return value
+    raise PlanError(f"parameter {name!r} of recovery must be {kind}, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +148,21 @@ class Plan:
     ) -> Plan:
         """Assign choices to sites: `default` to all, then by op kind, then by name pattern, then first and last site.
 
-        Later rules replace earlier ones slot by slot; an empty `first` or `last` leaves that site exact.
+        Later rules replace earlier ones slot by slot; an empty list of choices leaves its sites exact. Choices for
+        slots that a site does not have are left out there.
 
         Raises:
             PlanError: a type or a pattern matches no site.
         """
-        rules: dict[str, dict[Slot, Approximation]] = {s.name: {a.slot: a for a in default} for s in sites}
+        everywhere = {a.slot: a for a in default}
+        rules: dict[str, dict[Slot, Approximation]] = {s.name: dict(everywhere) for s in sites}
         for kind, choices in (by_type or {}).items():
             _overlay(rules, [s.name for s in sites if s.op.kind == kind], choices, f"type {kind!r}", sites)
         for pattern, choices in (by_pattern or {}).items():
             _overlay(rules, fnmatch.filter(list(rules), pattern), choices, f"pattern {pattern!r}", sites)
-        for site, special in ((sites[:1], first), (sites[-1:], last)):
-            if special is not None and site:
-                rules[site[0].name] = {a.slot: a for a in special}
+        for place, special in ((sites[:1], first), (sites[-1:], last)):
+            if special is not None and place:
+                _overlay(rules, [s.name for s in place], special, "first and last", sites)
         allowed = {s.name: s.slots for s in sites}
         return Plan(tuple((n, t, a) for n, c in rules.items() for t, a in c.items() if t in allowed[n]))
 

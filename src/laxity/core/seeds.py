@@ -12,7 +12,8 @@ import numpy as np
 
 def derive(root: int, *labels: str | int) -> int:
     """Return a 63-bit seed for the stream named by `labels` under `root`."""
-    text = "\x1f".join([str(int(root)), *(f"{type(x).__name__}:{x}" for x in labels)])
+    named = (f"{'int' if isinstance(x, np.integer) else type(x).__name__}:{x}" for x in labels)
+    text = "\x1f".join([str(int(root)), *named])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 

@@ -35,7 +35,7 @@ def to_json(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, (bool, int, str)):
         return value
-    if hasattr(value, "item"):
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         return to_json(value.item())
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
