@@ -71,10 +71,21 @@ class Registry(Generic[T]):
             raise RegistryError(f"unknown {self.noun} {name!r}{hint}") from None
 
     def _scan(self) -> None:
-        """Load entry points of other packages, once."""
+        """Load entry points of other packages, once.
+
+        Raises:
+            RegistryError: an entry point does not load; names it.
+        """
         if self._scanned:
             return
         self._scanned = True
         for point in entry_points(group=self.group):
             if point.name not in self._entries:
-                self._entries[point.name] = point.load()
+                try:
+                    self._entries[point.name] = point.load()
+                except Exception as error:  # importing another package's code can fail in any way
+                    self._scanned = False
+                    raise RegistryError(
+                        f"{self.noun} {point.name!r} ({point.value}) cannot be loaded: {error}; "
+                        "repair or uninstall the package that offers it"
+                    ) from error
