@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -33,12 +35,11 @@ def emit_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, head
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    console = Console(
-        file=sys.stdout, width=None if terminal else _PIPED_WIDTH, markup=False, emoji=False, highlight=False
-    )
-    with console.capture() as captured:
-        console.print(table)
-    write("\n".join(line.rstrip() for line in captured.get().splitlines()).strip("\n") + "\n")
+    width = shutil.get_terminal_size().columns if terminal else _PIPED_WIDTH
+    text = io.StringIO()
+    console = Console(file=text, width=width, force_terminal=terminal, markup=False, emoji=False, highlight=False)
+    console.print(table)
+    write("\n".join(line.rstrip() for line in text.getvalue().splitlines()).strip("\n") + "\n")
 
 
 def _cell(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from laxity.cli.failures import terminal
@@ -25,14 +25,14 @@ class Stage:
         name: shown to the user.
         done, total: steps.
         before: steps of earlier calls of the same name.
-        start_s: when it began.
+        start_s: when it began, by the monotonic clock.
     """
 
     name: str
     done: int = 0
     total: int = 0
     before: int = 0
-    start_s: float = field(default_factory=time.monotonic)
+    start_s: float = 0.0
 
 
 class Display(Protocol):
@@ -67,7 +67,7 @@ class Tracker:
             return
         if self._stage is None or self._stage.name != what:
             self.close()
-            self._stage = Stage(what)
+            self._stage = Stage(what, start_s=time.monotonic())
             self._display.begin(self._stage)
         stage = self._stage
         if done == 0:

@@ -48,9 +48,10 @@ def run_recorded(model: nn.Module, example_input: Tensor) -> list[Call]:
     """
     try:
         return record(model, example_input)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+    except Exception as error:  # the user's own code can fail in any way
         shape = tuple(example_input.shape)
-        raise TaskError(f"the model does not run on an input of shape {shape}: {error}") from error
+        what = f"{type(error).__name__}: {error}"
+        raise TaskError(f"the model does not run on an input of shape {shape}: {what}") from error
 
 
 def sites_of(calls: Iterable[Call], model: nn.Module) -> list[Site]:

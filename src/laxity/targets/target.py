@@ -109,7 +109,9 @@ def _built_in(name: str) -> Path:
     files = _built_in_files()
     wanted = name.replace("_", "-").lower()
     if wanted not in files:
-        raise RegistryError(f"unknown target {name!r}{did_you_mean(wanted, files)}; or give the path of a .toml file")
+        raise RegistryError(
+            f"unknown target {name!r}, neither built in nor the path of a .toml file{did_you_mean(wanted, files)}"
+        )
     return files[wanted]
 
 

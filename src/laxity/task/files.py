@@ -137,7 +137,7 @@ def read_arrays(path: Path, input_shape: Sequence[int] | None = None) -> dict[st
             single = isinstance(archive, np.ndarray)
             found = [] if single else archive.files
             names = next((n for n in (_PAIR, _FOUR) if set(n) <= set(found)), ())
-            arrays = {name: archive[name] for name in names}
+            arrays = {name: _array(archive[name], name) for name in names}
     except Exception as error:  # a damaged archive can make numpy and zipfile fail in any way
         remedy = "save plain number arrays with np.savez(path, x=x, y=y)"
         raise DataError(f"cannot read {path} as an npz archive of numbers: {error}; {remedy}") from error
@@ -146,6 +146,13 @@ def read_arrays(path: Path, input_shape: Sequence[int] | None = None) -> dict[st
     if not names:
         raise DataError(_arrays_missing(path, found))
     return {k: _shaped(v, k, path, input_shape) if k.startswith("x") else v for k, v in arrays.items()}
+
+
+def _array(value: Any, name: str) -> np.ndarray:
+    """Refuse what numpy hands over as bytes because it is no array."""
+    if not isinstance(value, np.ndarray):
+        raise DataError(f"member {name!r} is no array")
+    return value
 
 
 def _arrays_missing(path: Path, found: Sequence[str]) -> str:

@@ -160,5 +160,6 @@ def _missing_message(which: IdxSet, missing: list[str], data_dir: Path) -> str:
     addresses = " ".join(f"{which.url}{name}.gz" for name in missing)
     return (
         f"data set {which.name!r} is not complete: {', '.join(f'{n}.gz' for n in missing)} not found in "
-        f"{data_dir / which.name} or {data_dir}; get {addresses} and put the files there, or allow the download (--download)"
+        f"{data_dir / which.name} or {data_dir}; get {addresses} and put the files there, "
+        "or allow the download (--download)"
     )

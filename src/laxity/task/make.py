@@ -172,9 +172,10 @@ def _count_logits(name: str, model: nn.Module, example: Tensor) -> int:
     try:
         with torch.no_grad():
             outputs = model(example)
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except Exception as error:  # the user's own code can fail in any way
+        what = f"{type(error).__name__}: {str(error).strip()}"
         raise TaskError(
-            f"task {name!r}: the network fails on one input of shape {tuple(example.shape)}: {str(error).strip()}; "
+            f"task {name!r}: the network fails on one input of shape {tuple(example.shape)}: {what}; "
             "make inputs and network fit (channels, image size, dimensions)"
         ) from error
     if not isinstance(outputs, Tensor) or outputs.dim() != 2:

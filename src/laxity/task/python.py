@@ -71,6 +71,9 @@ def _search_path(folder: Path) -> Iterator[None]:
 def _failures(what: str) -> Iterator[None]:
     try:
         yield
+    except ModuleNotFoundError as error:
+        remedy = "correct the name, install the module, or run in the folder it lies in"
+        raise TaskError(f"importing {what} failed with ModuleNotFoundError: {error}; {remedy}") from error
     except Exception as error:
         kind = type(error).__name__
         raise TaskError(f"importing {what} failed with {kind}: {error}; run it with python to see where") from error

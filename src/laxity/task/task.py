@@ -107,9 +107,10 @@ def _check_outputs(task: Task, inputs: Tensor, where: str) -> None:
     try:
         with torch.no_grad():
             outputs = task.model(inputs)
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except Exception as error:  # the user's own code can fail in any way
+        what = f"{type(error).__name__}: {str(error).strip()}"
         raise TaskError(
-            f"task {task.name!r}: the network fails on {where} of shape {shape}: {str(error).strip()}; "
+            f"task {task.name!r}: the network fails on {where} of shape {shape}: {what}; "
             "make inputs and network fit (channels, image size, dimensions)"
         ) from error
     if not isinstance(outputs, Tensor):

@@ -1,0 +1,243 @@
+"""Every command does its job, and standard output carries the result only."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from laxity.circuits import catalogue
+
+from .conftest import TINY, Own, call, execute
+
+COMMANDS = ["demo", "optimize", "evaluate", "faults", "report", "train", "sites", "list", "doctor", "circuits"]
+METRICS = {"task", "target", "seed", "split", "samples", "baseline", "approximated", "drop", "energy_pj"}
+CIRCUIT = {
+    *("name", "a_bits", "b_bits", "signed", "gates", "ep", "med", "wce", "mred", "max_red", "nmed", "mse", "bias"),
+    "table_sha256",
+}
+
+
+def document(*words: object) -> Any:
+    outcome = call(*words, "--json")
+    assert outcome.code == 0, outcome.err
+    return json.loads(outcome.out)
+
+
+@pytest.mark.parametrize("words", [[], *([c] for c in COMMANDS), ["circuits", "list"], ["circuits", "show"]])
+def test_help_of_every_command(words: list[str]) -> None:
+    outcome = call(*words, "--help")
+    assert outcome.code == 0
+    assert "Usage: laxity" in outcome.out
+    assert outcome.err == ""
+
+
+def test_the_command_line_is_light() -> None:
+    light = "import sys, laxity.cli; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", light], check=False).returncode == 0
+    no_torch = (
+        "import sys; from typer.testing import CliRunner; from laxity.cli import app; "
+        "r = CliRunner().invoke(app, ['circuits', 'list']); sys.exit(r.exit_code or 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", no_torch], check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_optimize_from_end_to_end(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY)
+    words = ["optimize", "digits", "--config", "tiny.toml", "--out", "runs/small one", "--workers", "1", "--json"]
+    outcome = execute(*words, cwd=tmp_path)
+    assert outcome.code == 0, outcome.err
+    folder = tmp_path / "runs" / "small one"
+    printed = json.loads(outcome.out)
+    stored = json.loads((folder / "best" / "metrics.json").read_text())
+    assert {k: v for k, v in printed.items() if k != "report"} == stored
+    assert printed.keys() >= METRICS | {"single_level", "cross_level", "evaluations", "seconds"}
+    assert printed["report"] == "runs/small one/report.html"
+    assert printed["baseline"]["value"] >= 0.97
+    assert math.isclose(
+        printed["energy_pj"]["ratio"], printed["energy_pj"]["approximated"] / printed["energy_pj"]["int8_exact"]
+    )
+    for name in ("config.toml", "manifest.json", "evaluations.jsonl", "front.json", "report.html", "log.txt"):
+        assert (folder / name).stat().st_size > 0
+    for name in ("plan.json", "model.safetensors", "metrics.json", "rtl"):
+        assert (folder / "best" / name).exists()
+    command = json.loads((folder / "manifest.json").read_text())["command"]
+    assert command == "laxity optimize digits --config tiny.toml --out 'runs/small one' --workers 1 --json"
+    stages = [line for line in outcome.err.splitlines() if "candidates, everywhere" in line]
+    assert len(stages) == 2  # where it begins and where it ends
+    assert "best energy ratio in budget" in outcome.err
+
+
+def test_evaluate_gives_the_figures_of_the_run(finished: Path) -> None:
+    stored = json.loads((finished / "best" / "metrics.json").read_text())
+    for folder in (finished, finished / "best"):
+        found = document("evaluate", folder, "--split", "test")
+        assert found.keys() >= METRICS
+        assert found == {key: stored[key] for key in found}
+    assert document("evaluate", finished, "--split", "validation")["split"] == "validation"
+
+
+def test_evaluate_prints_percent(finished: Path) -> None:
+    accuracy = json.loads((finished / "best" / "metrics.json").read_text())["approximated"]["value"]
+    outcome = call("evaluate", finished)
+    assert f"{accuracy * 100:.2f}" in outcome.out
+    assert "%" in outcome.out
+    assert outcome.err == ""
+
+
+def test_options_win_over_the_file_and_the_file_over_the_effort(own: Own, tmp_path: Path) -> None:
+    file, run = tmp_path / "c.toml", tmp_path / "run"
+    file.write_text(f"seed = 3\nmax_drop = 0.05\n{TINY}\n[recovery]\nepochs = 3\n")
+    words = [file if w == own.config else w for w in own.words(run)]
+    assert call(*words, "--seed", 4, "--effort", "quick").code == 0
+    written = (run / "config.toml").read_text()
+    assert "seed = 4" in written  # option
+    assert "max_drop = 0.05" in written  # file
+    assert "evaluations = 4" in written  # file, against 20 of the effort
+    assert "epochs = 3" in written
+    assert 'device = "cpu"' in written  # default
+
+
+def test_the_task_may_stand_in_the_configuration(own: Own, tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(f'[task]\nspec = "mine"\nmodel = "mlp"\nweights = "{own.weights}"\ndata = "{own.data}"\n{TINY}')
+    outcome = call("optimize", "--config", file, "--out", tmp_path / "run", "--workers", 1, "--quiet", "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["task"] == "mine"
+    assert outcome.err == ""  # --quiet
+
+
+def test_a_table_with_all_levels_and_the_report(own: Own, run_copy: Path) -> None:
+    outcome = call(*own.words(run_copy))  # finished already: everything comes from the journal
+    assert outcome.code == 0, outcome.err
+    for words in ("accuracy, original", "accuracy, approximated", "energy ratio, data alone", "all levels"):
+        assert words in outcome.out
+    assert f"report: {run_copy / 'report.html'}" in outcome.out
+
+
+def test_report_is_written_again(run_copy: Path) -> None:
+    (run_copy / "report.html").write_text("old")
+    outcome = call("report", run_copy)
+    assert outcome.code == 0
+    assert outcome.out.strip() == str(run_copy / "report.html")
+    page = (run_copy / "report.html").read_text()
+    assert page.startswith("<!")
+    assert "mac-array-45nm" in page
+
+
+def test_faults_of_a_run_and_of_a_task(finished: Path, own: Own) -> None:
+    options = ["--rates", "0,0.5", "--trials", 3, "--samples", 50]
+    found = document("faults", finished / "best", *options)
+    assert found["networks"].keys() == {"original", "int8_exact", "approximated"}
+    for clean, broken in found["networks"].values():
+        assert (clean["rate_per_bit"], broken["rate_per_bit"]) == (0, 0.5)
+        assert clean["sdc"] == 0
+        assert clean["value"] == clean["low"] == clean["high"] > 0.9
+        assert broken["value"] < clean["value"]
+        assert broken["trials"] == 3
+        assert broken["samples"] == 50
+    task = ["mine", "--model", "mlp", "--weights", own.weights, "--data", own.data]
+    again = document("faults", *task, *options)
+    assert again["networks"].keys() == {"original", "int8_exact"}
+    assert again["networks"]["int8_exact"] == found["networks"]["int8_exact"]
+    assert "0.00 %" in call("faults", finished, *options).out
+
+
+def test_sites_of_digits() -> None:
+    found = document("sites", "digits")
+    assert [(s["name"], s["kind"]) for s in found] == [
+        ("conv1", "conv2d"),
+        ("conv2", "conv2d"),
+        ("conv3", "conv2d"),
+        ("linear", "linear"),
+    ]
+    for site in found:
+        if site["kind"] == "conv2d":
+            (channels, *_), output, inputs = site["output_shape"], site["output_shape"], site["input_shape"]
+            assert site["weights"] == 9 * inputs[0] * channels
+            assert site["macs"] == site["weights"] * output[1] * output[2]
+        assert "multiplier" in site["slots"]
+    assert "conv2" in call("sites", "digits").out
+
+
+@pytest.mark.parametrize(("options", "width", "signed"), [([], 8, False), (["--width", "4", "--signed"], 4, True)])
+def test_circuits_list(options: list[str], width: int, signed: bool) -> None:
+    found = document("circuits", "list", *options)
+    assert [c["name"] for c in found] == catalogue.names(width, signed=signed)
+    for facts in found:
+        assert facts.keys() >= CIRCUIT
+        assert (facts["a_bits"], facts["b_bits"], facts["signed"]) == (width, width, signed)
+
+
+def test_circuits_show() -> None:
+    found = document("circuits", "show", "coltrunc4_3")
+    a, b = np.mgrid[:16, :16]
+    product = sum(((a >> i) & 1) * ((b >> j) & 1) << (i + j) for i in range(4) for j in range(4) if i + j >= 3)
+    error = product - a * b
+    assert found["med"] == pytest.approx(np.abs(error).mean())
+    assert found["wce"] == np.abs(error).max()
+    assert found["ep"] == pytest.approx((error != 0).mean())
+    assert found["bias"] == pytest.approx(error.mean())
+    text = call("circuits", "show", "coltrunc4_3", "--verilog").out
+    assert "module coltrunc4_3" in text
+    assert text.rstrip().endswith("endmodule")
+    assert document("circuits", "show", "coltrunc4_3", "--verilog")["verilog"] == text
+    assert "table_sha256" in call("circuits", "show", "coltrunc4_3").out
+
+
+def test_list_names_everything() -> None:
+    found = document("list")
+    names = {kind: {entry["name"] for entry in entries} for kind, entries in found.items()}
+    assert names["tasks"] >= {"digits", "mnist", "fashion_mnist", "cifar10"}
+    assert names["networks"] >= {"lenet5", "resnet20", "mobilenetv2", "vgg11", "mlp"}
+    assert names["targets"] >= {"mac-array-45nm"}
+    assert names["techniques"] >= {"integer", "magnitude", "channels", "multiplier"}
+    assert names["multipliers"] >= {"array", "dadda", "drum", "roba"}
+    assert names["fault-models"] >= {"bit_flip"}
+    assert all(entry["description"] for entries in found.values() for entry in entries)
+    assert document("list", "targets").keys() == {"targets"}
+
+
+def test_doctor_tells_what_is_there_and_how_to_get_the_rest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("LAXITY_CHROMIUM", raising=False)
+    monkeypatch.chdir(tmp_path)
+    found = document("doctor")
+    needs = {need["name"]: need for need in found["needs"]}
+    assert needs["torch"]["found"]
+    assert needs["yosys"]["found"] is None
+    assert "yosys" in needs["yosys"]["remedy"]
+    assert found["working_folder_writable"] is True
+    assert found["devices"][0] == "cpu"
+    tool = tmp_path / "iverilog"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    assert {n["name"]: n["found"] for n in document("doctor")["needs"]}["iverilog"] == str(tool)
+    assert "apt-get install yosys" in call("doctor").out
+
+
+def test_doctor_fails_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/proc/self")
+    outcome = call("doctor")
+    assert outcome.code == 1
+    assert "cannot be written" in outcome.err
+
+
+def test_train_writes_weights_that_the_task_accepts(tmp_path: Path) -> None:
+    out = tmp_path / "w.safetensors"
+    found = document("train", "digits", "--epochs", 1, "--seed", 5, "--out", out, "--quiet")
+    assert found["weights"] == str(out)
+    assert found["epochs"] == found["best_epoch"] == 1
+    assert 0.2 < found["test_accuracy"] <= 1
+    assert json.loads(out.with_suffix(".json").read_text())["seed"] == 5
+    assert len(document("sites", "digits", "--weights", out)) == 4
+    outcome = call("train", "digits", "--epochs", 1, "--out", out)
+    assert "epoch 1" in outcome.err
+    assert "test accuracy" in outcome.out
