@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from laxity.core.plan import Recovery
+from laxity.core.plan import Plan, Recovery
 from laxity.core.records import Evaluation
 from laxity.core.slots import Level
 from laxity.core.space import Space
@@ -17,6 +17,7 @@ from laxity.search.sensitivity import Probe, rank, thin
 
 CROSS = "cross"
 _REPAIRABLE = 6.0
+_POLISH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,27 @@ def search(space: Space, pool: Pool, budget: Budget, *, seed: int) -> Outcome:
     for name, levels in _LEVELS.items():
         tried[name] = tuple(_search_level(thinned.restrict(levels), probes, pool, budget, recovery, seed, name))
     best = {name: _cheapest([base, *found], budget) for name, found in tried.items()}
-    fitting = [e for e in best.values() if e is not None]
-    selected = (
-        min(fitting, key=_by_energy) if fitting else min([base, *tried[CROSS]], key=lambda e: (e.drop, e.energy_ratio))
-    )
-    return Outcome(base, tuple(probes), tried, best, selected, bool(fitting))
+    fitting = [(e, name) for name, e in best.items() if e is not None]
+    if not fitting:
+        least = min([base, *tried[CROSS]], key=lambda e: (e.drop, e.energy_ratio))
+        return Outcome(base, tuple(probes), tried, best, least, False)
+    selected, name = min(fitting, key=lambda pair: _by_energy(pair[0]))
+    polished = _polish(selected, pool, budget, recovery)
+    if polished is not selected:
+        tried[name] = (*tried[name], polished)
+    best[name] = polished
+    return Outcome(base, tuple(probes), tried, best, polished, True)
+
+
+def _polish(selected: Evaluation, pool: Pool, budget: Budget, recovery: Recovery) -> Evaluation:
+    """Train the selected plan longer, and keep that if it fits the budget and is nearer to the original network."""
+    plan = Plan.from_json(selected.plan)
+    if recovery.epochs == 0 or plan.recovery is None:
+        return selected
+    longer = replace(recovery, epochs=_POLISH * max(recovery.epochs, plan.recovery.epochs))
+    result = pool.run([plan.with_recovery(longer)], "recovery", "selected plan: long repair")[0]
+    better = (result.drop, result.divergence) < (selected.drop, selected.divergence)
+    return result if better and result.within(budget.max_drop, budget.guard) else selected
 
 
 _LEVELS: dict[str, tuple[Level, ...]] = {**{level.value: (level,) for level in Level}, CROSS: tuple(Level)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from laxity.core.plan import Plan, Recovery
@@ -11,6 +12,7 @@ from laxity.search.pareto import front
 from laxity.search.pool import Pool
 
 _PER_ROUND = 2
+_SPREAD = 0.6
 
 
 def recover(
@@ -22,17 +24,18 @@ def recover(
     fits: Callable[[Evaluation], bool],
     what: str,
 ) -> list[Evaluation]:
-    """Fine-tune non-dominated plans, two per round, closing in on the cheapest that fits the budget.
+    """Fine-tune non-dominated plans, two per round on average, closing in on the cheapest that fits the budget.
 
-    The front is ordered by energy. Each round splits what is left of it in three; where a repaired plan fits, the
-    search goes on among cheaper ones, where none fits, among dearer ones. Rounds that are left when nothing remains
-    to be split give a second chance, with twice the epochs, to cheaper plans that failed most narrowly.
+    The front is ordered by energy. More than half of the repairs are spread evenly over it, because a single repair
+    may fail by chance; the rest goes between the cheapest plan that fits and the next cheaper one that was tried, and,
+    when nothing is left between them, gives a second chance with twice the epochs to cheaper plans that failed most
+    narrowly.
 
     Args:
         found: evaluations of unrepaired plans.
         pool: runs the repairs.
         recovery: how to repair.
-        rounds: number of rounds.
+        rounds: half the number of repairs to spend.
         fits: whether an evaluation is within the budget.
         what: shown with the progress.
 
@@ -40,27 +43,34 @@ def recover(
         The evaluations of all repaired plans.
     """
     ordered = front([e for e in found if e.energy_ratio < 1], lambda e: (e.energy_ratio, e.divergence))
-    low, high = 0, len(ordered)
-    results: list[Evaluation] = []
-    used = 0
-    while used < rounds and low < high:
-        picks = sorted({low + (i + 1) * (high - low) // (_PER_ROUND + 1) for i in range(_PER_ROUND)})
-        plans = [Plan.from_json(ordered[p].plan).with_recovery(recovery) for p in picks]
-        used += 1
-        repaired = pool.run(plans, "recovery", f"{what}, repair round {used}")
-        results.extend(repaired)
-        fitting = [p for p, e in zip(picks, repaired, strict=True) if fits(e)]
-        if fitting:
-            above = [p for p in picks if p < fitting[0]]
-            low, high = (above[-1] + 1 if above else low), fitting[0]
-        else:
-            low = picks[-1] + 1
-    if used < rounds:
-        longer = replace(recovery, epochs=2 * recovery.epochs)
-        again = _narrow_failures(results, fits, (rounds - used) * _PER_ROUND)
-        plans = [Plan.from_json(e.plan).with_recovery(longer) for e in again]
-        results.extend(pool.run(plans, "recovery", f"{what}, second chance"))
-    return results
+    total = rounds * _PER_ROUND
+    tried: dict[int, Evaluation] = {}
+
+    def repair(positions: Sequence[int]) -> None:
+        fresh = [p for p in dict.fromkeys(positions) if p not in tried]
+        plans = [Plan.from_json(ordered[p].plan).with_recovery(recovery) for p in fresh]
+        tried.update(zip(fresh, pool.run(plans, "recovery", f"{what}: repair"), strict=True))
+
+    spread = min(len(ordered), math.ceil(_SPREAD * total))
+    repair([i * len(ordered) // spread for i in range(spread)])
+    while len(tried) < total:
+        step = _refine(tried, fits)
+        if not step:
+            break
+        repair(step)
+    longer = replace(recovery, epochs=2 * recovery.epochs)
+    again = _narrow_failures(list(tried.values()), fits, total - len(tried))
+    plans = [Plan.from_json(e.plan).with_recovery(longer) for e in again]
+    return [*tried.values(), *pool.run(plans, "recovery", f"{what}: second chance")]
+
+
+def _refine(tried: Mapping[int, Evaluation], fits: Callable[[Evaluation], bool]) -> list[int]:
+    """Two positions between the cheapest plan that fits and the next cheaper one that was tried."""
+    cheapest = min((p for p, e in tried.items() if fits(e)), default=None)
+    if cheapest is None:
+        return []
+    below = max((p for p in tried if p < cheapest), default=-1)
+    return sorted({below + (cheapest - below) * (i + 1) // (_PER_ROUND + 1) for i in range(_PER_ROUND)} - {below})
 
 
 def _narrow_failures(results: Sequence[Evaluation], fits: Callable[[Evaluation], bool], most: int) -> list[Evaluation]:
