@@ -43,7 +43,7 @@ $(STAMP): constraints.txt pyproject.toml
 	  echo 'Install it (Debian and Ubuntu: apt-get install python3 python3-venv) or name one: make PYTHON=/path/to/python3.12 ...' >&2; \
 	  exit 1; \
 	fi; \
-	if ! "$(BIN)/python" -c 'import pip' >/dev/null 2>&1; then \
+	if ! "$(BIN)/python" -c 'import pip, sys; sys.exit(sys.prefix == sys.base_prefix)' >/dev/null 2>&1; then \
 	  echo "virtual environment $(VENV) with $$("$$found" --version)"; \
 	  "$$found" -m venv --clear "$(VENV)"; \
 	fi
