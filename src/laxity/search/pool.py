@@ -79,9 +79,10 @@ class Pool:
         try:
             for future in as_completed(futures):
                 yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
+        except BaseException:
+            # Cancelling the futures from here would clash with the executor where its processes were killed.
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            raise
 
     def _tell(self, what: str, done: int, total: int, latest: Evaluation | None) -> None:
         if self._progress is not None:
