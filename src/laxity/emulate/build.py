@@ -18,6 +18,7 @@ from laxity.emulate.layer import EmulatedLayer, Slots
 from laxity.emulate.observe import Observer
 from laxity.emulate.product import EmulatedProduct
 from laxity.sites.find import argument, run_recorded, sites_of
+from laxity.sites.fold import replace_module
 from laxity.sites.prepare import Prepared
 from laxity.sites.trace import Call
 from laxity.techniques.context import BuildContext
@@ -78,11 +79,14 @@ def _replace(context: BuildContext, calls: list[Call], names: Iterable[str]) -> 
         if site.functional:
             layers[site.name] = _functional(site, calls)
         else:
-            layer = EmulatedLayer(site, context.model.get_submodule(site.name))
+            exact = context.model.get_submodule(site.name)
+            layer = EmulatedLayer(site, exact)
             layer.requires_grad_(False)
             layer.kept = context.kept.get(site.name)
-            parent, _, leaf = site.name.rpartition(".")
-            setattr(context.model.get_submodule(parent), leaf, layer)
+            if exact is context.model:
+                context.model = layer
+            else:
+                replace_module(context.model, exact, layer)
             layers[site.name] = layer
     return layers
 

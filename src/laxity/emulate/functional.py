@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from laxity.core.op import Site
 from laxity.emulate.layer import EmulatedLayer
 from laxity.emulate.product import EmulatedProduct
-from laxity.sites.trace import ModuleStack, operation
+from laxity.sites.trace import ModuleStack, factors, operation
 
 
 class _Redirect(TorchFunctionMode):
@@ -41,11 +41,8 @@ class _Redirect(TorchFunctionMode):
 
 
 def _call(emulated: nn.Module, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    if isinstance(emulated, EmulatedProduct):
-        right = args[1] if len(args) > 1 else next(iter(kwargs.values()))
-        inputs = (args[0], right)
-    else:
-        inputs = (args[0] if args else kwargs["input"],)
+    product = isinstance(emulated, EmulatedProduct)
+    inputs = factors(args, kwargs) if product else (args[0] if args else kwargs["input"],)
     result: Tensor = emulated(*inputs)
     return result
 
@@ -86,7 +83,7 @@ def emulated_call(site: Site, weight: Tensor, bias: Tensor | None, arguments: Ma
     else:
         dims = int(kind[-2])
         transposed = kind.startswith("conv_transpose")
-        family = (
+        family: tuple[type[nn.Module], ...] = (
             (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
             if transposed
             else (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -99,8 +96,8 @@ def emulated_call(site: Site, weight: Tensor, bias: Tensor | None, arguments: Ma
             inputs, outputs, tuple(weight.shape[2:]), groups=groups, bias=bias is not None, **options
         )
     with torch.no_grad():
-        layer.weight.copy_(weight)  # type: ignore[operator,union-attr]
+        layer.weight.copy_(weight)  # type: ignore[operator]
         if bias is not None:
-            layer.bias.copy_(bias)  # type: ignore[operator,union-attr]
+            layer.bias.copy_(bias)  # type: ignore[operator]
     layer = layer.to(weight.device)
     return EmulatedLayer(site, layer)

@@ -92,9 +92,9 @@ class EmulatedLayer(Slots):
 
     def __init__(self, site: Site, layer: nn.Module) -> None:
         super().__init__(site)
-        self.weight = nn.Parameter(layer.weight.detach().clone())  # type: ignore[operator,union-attr]
+        self.weight = nn.Parameter(layer.weight.detach().clone())  # type: ignore[operator]
         bias = layer.bias
-        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())  # type: ignore[operator,union-attr]
+        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())  # type: ignore[operator]
         self.linear = isinstance(layer, nn.Linear)
         self.transposed = not self.linear and bool(layer.transposed)
         if not self.linear:

@@ -106,7 +106,7 @@ def _step(model: nn.Module, loss_of: _Loss, optimiser: torch.optim.Optimizer, x:
     loss = loss_of(x, model(x), y)
     if not bool(torch.isfinite(loss)):
         raise TaskError(f"the loss became {float(loss.detach())} while retraining; use a smaller learning rate")
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     torch.nn.utils.clip_grad_norm_([p for g in optimiser.param_groups for p in g["params"]], 1.0)
     optimiser.step()
     return float(loss.detach())

@@ -51,7 +51,7 @@ def restore(prepared: Prepared, plan: Plan, state: dict[str, Tensor]) -> nn.Modu
     device = prepared.example_input.device
     for name, module in model.named_modules():
         bias = state.get(f"{name}.bias")
-        if isinstance(module, EmulatedLayer) and module.bias is None and bias is not None:
+        if bias is not None and isinstance(module, EmulatedLayer) and getattr(module, "bias", None) is None:
             module.bias = nn.Parameter(torch.zeros_like(bias, device=device), requires_grad=False)
     own = model.state_dict()
     for name in sorted(own.keys() ^ state.keys()):

@@ -17,7 +17,7 @@ from laxity.emulate.build import emulated
 from laxity.emulate.functional import FunctionalModel
 from laxity.emulate.layer import EmulatedLayer
 from laxity.faults import Words, decode, encode
-from laxity.sites.find import MODULE_TYPES, argument, run_recorded
+from laxity.sites.find import MODULE_TYPES, argument, plain_layer, run_recorded
 from laxity.techniques.data.codes import WeightCode
 
 _FORMATS: dict[torch.dtype, tuple[torch.dtype, type[np.unsignedinteger[Any]]]] = {
@@ -182,7 +182,7 @@ def _floating(model: nn.Module, example_input: Tensor | None) -> Iterator[tuple[
         weight = argument(call, 1, "weight")
         if call.kind.startswith(("conv", "linear")) and id(weight) in owned:
             owner = call.owner.removeprefix(prefix)
-            functional = not isinstance(modules.get(owner), MODULE_TYPES)
+            functional = not plain_layer(modules.get(owner))
             yield (f"{owner}:{call.kind}#{call.ordinal}" if functional else owner), owned[id(weight)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from laxity.core.errors import TaskError
 from laxity.core.op import Op, Site
 from laxity.core.slots import Slot
-from laxity.sites.trace import Call, record
+from laxity.sites.trace import Call, factors, record
 
 MODULE_TYPES: tuple[type[nn.Module], ...] = (
     nn.Conv1d,
@@ -31,17 +31,30 @@ def find_sites(model: nn.Module, example_input: Tensor) -> list[Site]:
     """Find convolutions of every kind, linear layers and matrix products, in order of execution.
 
     Args:
-        model: any module; it is run once in its present mode, without gradients.
-        example_input: float32 (1, ...).
+        model: any module; it is run once in evaluation mode, without gradients, and stays as it is.
+        example_input: float32 (n, ...), of which the first sample is used.
 
     Raises:
         TaskError: the model does not run on the example, or has nothing to approximate.
     """
-    return sites_of(run_recorded(model, example_input), model)
+    modes = [(m, m.training) for m in model.modules()]
+    model.eval()
+    try:
+        return sites_of(run_recorded(model, example_input[:1]), model)
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def plain_layer(module: nn.Module | None) -> bool:
+    """Whether a module computes what its convolution or linear type computes; subclasses may compute something else."""
+    base = next((t for t in MODULE_TYPES if isinstance(module, t)), None)
+    same = ("forward", "_conv_forward")
+    return base is not None and all(getattr(type(module), n, None) is getattr(base, n, None) for n in same)
 
 
 def run_recorded(model: nn.Module, example_input: Tensor) -> list[Call]:
-    """Record one forward pass.
+    """Record one forward pass on a single sample.
 
     Raises:
         TaskError: the model fails on the example.
@@ -67,7 +80,7 @@ def sites_of(calls: Iterable[Call], model: nn.Module) -> list[Site]:
         if call.kind in {"other", "batch_norm", "attention"}:
             continue
         module = modules.get(call.owner)
-        functional = not isinstance(module, MODULE_TYPES)
+        functional = not plain_layer(module)
         name = f"{call.owner}:{call.kind}#{call.ordinal}" if functional else call.owner
         if name in found:
             seen = found[name]
@@ -94,32 +107,33 @@ def argument(call: Call, position: int, name: str, default: Any = None) -> Any:
 
 
 def _op(call: Call) -> Op:
-    data = argument(call, 0, "input")
+    """The operation of a call on one sample; whatever stands beside the sample in the first dimension is part of it."""
     if call.kind == "matmul":
-        return _matmul(call, data, argument(call, 1, "other"))
-    weight = argument(call, 1, "weight")
-    sample_in, sample_out = tuple(data.shape[1:]), tuple(call.output.shape[1:])
+        return _matmul(call, *factors(call.args, call.kwargs))
+    data, weight = argument(call, 0, "input"), argument(call, 1, "weight")
+    sample_in, sample_out = _sample(data), _sample(call.output)
     if call.kind == "linear":
         rows = math.prod(sample_in[:-1])
         return Op("linear", sample_in, tuple(weight.shape), sample_out, 1, rows, weight.shape[1], weight.shape[0])
-    transposed = call.kind.startswith("conv_transpose")
-    position, name = (6, "groups")
-    groups = int(argument(call, position, name, 1))
-    if transposed:
-        rows = math.prod(sample_in[1:])
+    groups = int(argument(call, 6, "groups", 1))
+    if call.kind.startswith("conv_transpose"):
+        rows = math.prod(data.shape[2:])
         reduction, columns = weight.shape[0] // groups, math.prod(weight.shape[1:])
     else:
-        rows = math.prod(sample_out[1:])
+        rows = math.prod(call.output.shape[2:])
         reduction, columns = math.prod(weight.shape[1:]), weight.shape[0] // groups
+    rows *= data.shape[0]
     return Op(call.kind, sample_in, tuple(weight.shape), sample_out, groups, rows, reduction, columns)
 
 
+def _sample(data: Tensor) -> tuple[int, ...]:
+    """Shape without the batch dimension of a single sample."""
+    return tuple(data.shape[1:] if data.shape[0] == 1 else data.shape)
+
+
 def _matmul(call: Call, left: Tensor, right: Tensor) -> Op:
-    """A product of two activations; the batch dimension of the left operand is the sample."""
+    """A product of two activations."""
     rows = left.shape[-2] if left.dim() > 1 else 1
     columns = right.shape[-1] if right.dim() > 1 else 1
-    groups = max(1, math.prod(call.output.shape) // max(1, rows * columns) // max(1, left.shape[0]))
-    if left.dim() < 3:
-        groups, rows = 1, 1
-    shapes: Sequence[tuple[int, ...]] = (tuple(left.shape[1:]), tuple(call.output.shape[1:]))
-    return Op("matmul", shapes[0], (), shapes[1], groups, rows, left.shape[-1], columns)
+    groups = max(1, math.prod(call.output.shape) // max(1, rows * columns))
+    return Op("matmul", _sample(left), (), _sample(call.output), groups, rows, left.shape[-1], columns)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from laxity.sites.find import MODULE_TYPES
+from laxity.sites.find import plain_layer
 from laxity.sites.trace import Call
 
 Norms = dict[str, tuple[Tensor, Tensor]]
@@ -17,6 +18,9 @@ Norms = dict[str, tuple[Tensor, Tensor]]
 
 def fold_batch_norm(model: nn.Module, calls: Sequence[Call]) -> Norms:
     """Fold, in place, every batch norm whose input is the output of exactly one site and goes nowhere else.
+
+    Norms stay where layer or norm run more than once, or where the weight is used elsewhere too or computed anew each
+    time (parametrised).
 
     Args:
         model: in eval mode; folded norms are replaced by `nn.Identity`.
@@ -30,36 +34,48 @@ def fold_batch_norm(model: nn.Module, calls: Sequence[Call]) -> Norms:
     """
     modules = dict(model.named_modules())
     makers = {id(c.output): c for c in calls if c.kind not in {"other", "batch_norm"} and isinstance(c.output, Tensor)}
-    runs: dict[str, int] = {}
-    for call in calls:
-        if call.kind not in {"other", "batch_norm"}:
-            runs[call.owner] = runs.get(call.owner, 0) + 1
+    runs = Counter(c.owner for c in calls if c.kind != "other")
     norms: Norms = {}
     for call in calls:
         norm = modules.get(call.owner)
         source = makers.get(id(call.args[0])) if call.kind == "batch_norm" and call.args else None
-        if source is None or not isinstance(norm, _BatchNorm) or norm.running_mean is None:
+        if source is None or not isinstance(norm, _BatchNorm) or norm.running_mean is None or runs[call.owner] != 1:
             continue
         layer = modules.get(source.owner)
-        if not isinstance(layer, MODULE_TYPES) or runs[source.owner] != 1 or _uses(calls, source.output, call) != 0:
+        if layer is None or runs[source.owner] != 1 or not _foldable(layer, source, call, calls):
             continue
         norms[source.owner] = _absorb(layer, norm)
-        parent, _, leaf = call.owner.rpartition(".")
-        setattr(modules[parent], leaf, nn.Identity())
+        replace_module(model, norm, nn.Identity())
     return norms
 
 
-def _uses(calls: Sequence[Call], tensor: Tensor, allowed: Call) -> int:
-    """Number of calls besides `allowed`, outside its own module, that receive `tensor`."""
-    return sum(
-        1
-        for c in calls
-        if c is not allowed and c.owner != allowed.owner and _mentions([*c.args, *c.kwargs.values()], tensor)
-    )
+def replace_module(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    """Put `new` in the place of `old` under every name that it has; `old` is not the model itself."""
+    for parent in model.modules():
+        for name, child in parent._modules.items():
+            if child is old:
+                parent._modules[name] = new
 
 
-def _mentions(values: Sequence[Any], tensor: Tensor) -> bool:
-    return any(v is tensor or (isinstance(v, (list, tuple)) and _mentions(v, tensor)) for v in values)
+def _foldable(layer: nn.Module, source: Call, norm: Call, calls: Sequence[Call]) -> bool:
+    """Whether the norm acts on the layer's output channels, and nothing else sees the layer's output or weight."""
+    weight = layer._parameters.get("weight")
+    if not plain_layer(layer) or weight is None or (source.kind == "linear" and source.output.dim() != 2):
+        return False
+    seen = [c for c in calls if c is not norm and c.owner != norm.owner and _mentions(c, source.output)]
+    return not seen and not any(c is not source and _mentions(c, weight) for c in calls)
+
+
+def _mentions(call: Call, tensor: Tensor) -> bool:
+    return _holds([*call.args, *call.kwargs.values()], tensor)
+
+
+def _holds(values: Iterable[Any], tensor: Tensor) -> bool:
+    for value in values:
+        inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+        if value is tensor or _holds(inner, tensor):
+            return True
+    return False
 
 
 @torch.no_grad()

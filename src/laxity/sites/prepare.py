@@ -39,7 +39,7 @@ def prepare(model: nn.Module, example_input: Tensor, device: str | torch.device 
         TaskError: the model does not run on the example, or has no site.
     """
     own = copy.deepcopy(model).to(device).eval()
-    example = example_input.to(device)
+    example = example_input[:1].to(device)
     norms = fold_batch_norm(own, run_recorded(own, example))
     for parameter in own.parameters():
         parameter.requires_grad_(False)

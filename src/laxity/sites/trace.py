@@ -76,7 +76,7 @@ class ModuleStack:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._stack: list[str] = []
-        self._names = {id(m): n for n, m in model.named_modules(remove_duplicate=False)}
+        self._names = {id(m): n for n, m in model.named_modules()}
 
     @property
     def current(self) -> str:
@@ -127,9 +127,18 @@ class _Recorder(TorchFunctionMode):
 
 
 def record(model: nn.Module, example_input: Tensor) -> list[Call]:
-    """Run the model once without gradients and return every tensor function it called, in order."""
+    """Run the model once without gradients and return every tensor function it called, in order.
+
+    The last call stands for whoever receives the model's output.
+    """
     stack = ModuleStack(model)
     recorder = _Recorder(stack)
     with torch.no_grad(), stack.active(), recorder:
-        model(example_input)
-    return recorder.calls
+        output = model(example_input.clone())
+    return [*recorder.calls, Call("other", "", len(recorder.calls), (output,), {}, None)]
+
+
+def factors(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Left and right operand of a matrix product, however they were passed."""
+    left = args[0] if args else kwargs["input"]
+    return left, args[1] if len(args) > 1 else kwargs["other"] if "other" in kwargs else kwargs["mat2"]
