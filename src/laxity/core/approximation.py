@@ -44,7 +44,7 @@ class Approximation:
             given = getattr(self, f.name)
             value = given.item() if hasattr(given, "item") and getattr(given, "ndim", None) == 0 else given
             check_types(type(self), {f.name: value})
-            object.__setattr__(self, f.name, float(value) if _types(type(self))[f.name] is float else value)
+            object.__setattr__(self, f.name, float(value) if _types(self.__class__)[f.name] is float else value)
 
     @property
     def level(self) -> Level:
@@ -102,7 +102,7 @@ class Approximation:
 
 
 @functools.cache
-def _types(technique: type[Approximation]) -> dict[str, Any]:
+def _types(technique: Any) -> dict[str, Any]:
     """Declared types of the parameters."""
     return typing.get_type_hints(technique)
 

@@ -44,6 +44,10 @@ class Slots(nn.Module):
         """The circuit of every product."""
         return self.multiplier or catalogue.get(EXACT_MULTIPLIER)
 
+    def facts(self) -> dict[str, float]:
+        """Figures that demands need and only the built operation knows; a product of activations stores nothing."""
+        return {"weight_nonzeros": 0.0}
+
     def shifts(self) -> tuple[int, int]:
         """How far both codes are shifted up so that narrow ones occupy the upper bits of the circuit's operands.
 

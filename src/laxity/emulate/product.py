@@ -46,7 +46,3 @@ class EmulatedProduct(Slots):
         if vector_left:
             sums = sums.squeeze(-2)
         return sums.squeeze(-1) if vector_right else sums
-
-    def facts(self) -> dict[str, float]:
-        """Nothing is stored."""
-        return {"weight_nonzeros": 0.0}
