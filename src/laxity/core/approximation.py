@@ -40,11 +40,13 @@ class Approximation:
         Raises:
             PlanError: a parameter has another type.
         """
+        technique: Any = type(self)
+        declared = _types(technique)
         for f in dataclasses.fields(self):
             given = getattr(self, f.name)
             value = given.item() if hasattr(given, "item") and getattr(given, "ndim", None) == 0 else given
             check_types(type(self), {f.name: value})
-            object.__setattr__(self, f.name, float(value) if _types(self.__class__)[f.name] is float else value)
+            object.__setattr__(self, f.name, float(value) if declared[f.name] is float else value)
 
     @property
     def level(self) -> Level:
@@ -113,7 +115,7 @@ def check_types(technique: type[Approximation], given: Mapping[str, Any]) -> Non
     Raises:
         PlanError: a value has another type.
     """
-    hints = _types(technique)
+    hints = _types(typing.cast(Any, technique))
     for key, value in given.items():
         expected = hints[key]
         numeric = expected is float and isinstance(value, int) and not isinstance(value, bool)
