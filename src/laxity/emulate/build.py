@@ -122,8 +122,9 @@ def calibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
     seen = 0
     try:
         for batch in batches:
-            seen += len(batch)
-            model(batch)
+            if len(batch):
+                seen += len(batch)
+                model(batch)
         if not seen:
             raise DataError("calibration needs at least one input; the calibration split is empty")
         for layer in layers:
@@ -137,6 +138,11 @@ def _set_ranges(layer: Slots) -> None:
     operand, observers = layer.operand, layer.observers
     if operand is None or observers is None:
         raise PlanError(f"site {layer.site.name!r} has no codes to calibrate")
+    if not observers[0].reached:
+        raise PlanError(
+            f"site {layer.site.name!r} was not reached by any calibration input; "
+            "give inputs that reach it, or leave this site exact"
+        )
     operand.input.calibrate(observers[0].values(), layer.site.name)
     if isinstance(operand.weight, WeightCode):
         if isinstance(layer, EmulatedLayer):

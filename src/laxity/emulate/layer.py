@@ -110,11 +110,15 @@ class EmulatedLayer(Slots):
         self._cached: tuple[Products, Tensor, WeightOperand] | None = None
 
     def _read_convolution(self, layer: Any) -> None:
-        self.stride, self.dilation, self.groups = tuple(layer.stride), tuple(layer.dilation), int(layer.groups)
-        self.kernel = tuple(layer.kernel_size)
-        self.padding_mode = str(layer.padding_mode)
-        self.output_padding = tuple(layer.output_padding)
-        self.padding = tuple(layer.padding) if self.transposed else _padding_pairs(layer)
+        self.kernel, self.groups, self.padding_mode = (
+            tuple(layer.kernel_size),
+            int(layer.groups),
+            str(layer.padding_mode),
+        )
+        dims = len(self.kernel)
+        self.stride, self.dilation = _each(layer.stride, dims), _each(layer.dilation, dims)
+        self.output_padding = _each(layer.output_padding, dims)
+        self.padding = _each(layer.padding, dims) if self.transposed else _padding_pairs(layer)
 
     def _outputs(self) -> int:
         return int(self.weight.shape[1] * self.groups if self.transposed else self.weight.shape[0])
@@ -304,14 +308,21 @@ def _same(left: Tensor, right: Tensor) -> bool:
     return left.device == right.device and left.shape == right.shape and torch.equal(left, right)
 
 
+def _each(values: Any, dims: int) -> tuple[int, ...]:
+    """One entry per spatial dimension; torch lets a single entry stand for all."""
+    return tuple(values) * (dims if len(values) == 1 else 1)
+
+
 def _padding_pairs(layer: Any) -> tuple[int, ...]:
     """Padding as (last before, last after, ..., first before, first after), as `F.pad` wants it."""
+    dims = len(layer.kernel_size)
+    dilation = _each(layer.dilation, dims)
     pairs: list[int] = []
-    for i in reversed(range(len(layer.kernel_size))):
+    for i in reversed(range(dims)):
         if layer.padding == "same":
-            total = layer.dilation[i] * (layer.kernel_size[i] - 1)
+            total = dilation[i] * (layer.kernel_size[i] - 1)
             pairs += [total // 2, total - total // 2]
         else:
-            amount = 0 if layer.padding == "valid" else layer.padding[i]
+            amount = 0 if layer.padding == "valid" else _each(layer.padding, dims)[i]
             pairs += [amount, amount]
     return tuple(pairs)

@@ -22,6 +22,11 @@ class Observer:
         step = max(1, flat.numel() // _KEEP)
         self._parts.append(torch.cat([flat.min()[None], flat.max()[None], flat[::step]]))
 
+    @property
+    def reached(self) -> bool:
+        """Whether any value was seen."""
+        return bool(self._parts)
+
     def values(self) -> Tensor:
-        """Everything collected, float32 (n,); a single zero where nothing was seen."""
-        return torch.cat(self._parts) if self._parts else torch.zeros(1)
+        """Everything collected, float32 (n,)."""
+        return torch.cat(self._parts)

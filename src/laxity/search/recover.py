@@ -57,7 +57,7 @@ def recover(
         step = _refine(tried, fits)
         if not step:
             break
-        repair(step)
+        repair(step[: total - len(tried)])
     longer = replace(recovery, epochs=2 * recovery.epochs)
     again = _narrow_failures(list(tried.values()), fits, total - len(tried))
     plans = [Plan.from_json(e.plan).with_recovery(longer) for e in again]

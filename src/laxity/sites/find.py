@@ -128,7 +128,7 @@ def _op(call: Call) -> Op:
 
 def _sample(data: Tensor) -> tuple[int, ...]:
     """Shape without the batch dimension of a single sample."""
-    return tuple(data.shape[1:] if data.shape[0] == 1 else data.shape)
+    return tuple(data.shape[1:] if data.dim() and data.shape[0] == 1 else data.shape)
 
 
 def _matmul(call: Call, left: Tensor, right: Tensor) -> Op:
