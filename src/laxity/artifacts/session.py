@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -89,8 +90,19 @@ def optimize(
     spec = task.name if isinstance(task, Task) else task
     chosen = merge(merge(EFFORTS[effort], {**given, "task": {"spec": spec}}), dict(config or {}))
     resolved = resolve(chosen, "optimize")
+    folder = None if out is None else Path(out)
     loaded = task if isinstance(task, Task) else None
-    return run(resolved, None if out is None else Path(out), task=loaded, workers=workers, progress=progress)
+    return run(
+        resolved, folder, task=loaded, workers=workers, command=_command(resolved, folder, loaded), progress=progress
+    )
+
+
+def _command(config: RunConfig, folder: Path | None, task: Task | None) -> str:
+    """What repeats a run that was started from Python."""
+    if task is not None:
+        return f"laxity.optimize(task, ...)  # in Python, with the Task {task.name!r} and the options of config.toml"
+    place = "runs/again" if folder is None else str(folder)
+    return shlex.join(["laxity", "optimize", config.task.spec, "--config", f"{place}/config.toml", "--out", place])
 
 
 def run(
@@ -212,13 +224,13 @@ class _Finish:
         folder.log(f"done: energy ratio {result['energy_pj']['ratio']:.4f}, drop {result['drop']:.4f}")
 
     def _manifest(self, folder: RunFolder, result: Mapping[str, Any], command: str) -> dict[str, Any]:
-        task, target = self.evaluator.task, self.evaluator.target
+        task, target, used = self.evaluator.task, self.evaluator.target, versions()
         return {
-            "laxity": versions()["laxity"],
+            "laxity": used.pop("laxity"),
             "command": command,
             "created": folder.created(),
             "seed": self.config.seed,
-            "versions": versions(),
+            "versions": used,
             "task": {
                 "name": task.name,
                 "fingerprint": task.fingerprint,

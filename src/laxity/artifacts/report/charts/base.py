@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 LEVEL_COLOURS = {"data": "@data", "software": "@software", "hardware": "@hardware", "cross": "@cross"}
 LEVEL_SYMBOLS = {"data": "circle", "software": "square", "hardware": "diamond", "cross": "star"}
-COMPONENT_COLOURS = 8
+COMPONENT_COLOURS = 9
 
 
 @dataclass(frozen=True, slots=True)
