@@ -64,16 +64,22 @@ class Journal:
 
     @staticmethod
     def _write(path: Path, line: bytes) -> None:
+        """Append without a buffer, so that nothing of a line that failed half-way can be written later."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
         try:
-            size = path.stat().st_size if path.exists() else 0
-            with path.open("ab") as handle:
+            handle = os.open(path, flags, 0o644)
+            try:
+                size = os.fstat(handle).st_size
                 try:
-                    handle.write(line)
-                    handle.flush()
-                    os.fsync(handle.fileno())
-                except OSError:
-                    handle.truncate(size)
+                    left = line
+                    while left:
+                        left = left[os.write(handle, left) :]
+                    os.fsync(handle)
+                except BaseException:
+                    os.ftruncate(handle, size)
                     raise
+            finally:
+                os.close(handle)
         except OSError as error:
             raise RunError(
                 f"cannot append to {path}: {error.strerror}; free space and run the same command again to resume"
