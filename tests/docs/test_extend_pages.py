@@ -74,7 +74,7 @@ def test_technique(page: Any) -> None:
     assert names["judged"]["energy_pj"]["ratio"] < 1
     assert names["found"].met
     kinds = {choice.kind for _, _, choice in names["found"].plan}
-    assert kinds <= {"integer", "n_of_m", "multiplier"}
+    assert kinds <= {"integer", "n_of_m"}
 
 
 def test_number_format(page: Any) -> None:
