@@ -37,6 +37,7 @@ class TaskConfig(_Section):
 class SearchConfig(_Section):
     """How much is tried; see `laxity.search.Budget`."""
 
+    candidates: int = Field(6, ge=2, le=100)
     evaluations: int = Field(36, ge=4, le=100_000)
     population: int = Field(12, ge=2, le=1000)
     rounds: int = Field(5, ge=0, le=100)

@@ -149,6 +149,7 @@ def _budget(config: RunConfig) -> Budget:
     return Budget(
         max_drop=config.max_drop,
         guard=config.guard,
+        candidates=config.search.candidates,
         evaluations=config.search.evaluations,
         population=config.search.population,
         rounds=config.search.rounds,

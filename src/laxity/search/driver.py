@@ -27,6 +27,7 @@ class Budget:
     Attributes:
         max_drop: accuracy that may be lost, as a fraction.
         guard: standard errors that are added to a measured drop before it is compared with `max_drop`.
+        candidates: candidates per slot that are tried place by place, besides exact.
         evaluations: plans tried per level, without repair.
         population: size of a generation of the evolutionary search.
         rounds: rounds of repair per level, two plans each.
@@ -36,6 +37,7 @@ class Budget:
 
     max_drop: float = 0.01
     guard: float = 1.0
+    candidates: int = 6
     evaluations: int = 36
     population: int = 12
     rounds: int = 5
@@ -71,7 +73,7 @@ def search(space: Space, pool: Pool, budget: Budget, *, seed: int) -> Outcome:
         LaxityError: an evaluation failed; finished ones are in the journal.
     """
     base = pool.run([space.base], "baseline", "exact 8-bit network")[0]
-    thinned, _ = thin(space, pool)
+    thinned, _ = thin(space, pool, budget.candidates)
     probes = rank(thinned, pool)
     recovery = _choose_recovery(thinned, pool, budget)
     tried: dict[str, tuple[Evaluation, ...]] = {}

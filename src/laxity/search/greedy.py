@@ -20,7 +20,8 @@ def path(space: Space, probes: Sequence[Probe]) -> list[Genome]:
 
     Per decision only the choices on the lower convex hull of harm over saving are steps; all steps of all decisions
     are taken in order of harm per saving (the greedy solution of the multiple-choice knapsack problem, in which harms
-    and savings of different places are taken to add up).
+    and savings of different places are taken to add up). A negligible harm is added to every choice, so that among
+    harmless ones those that save more come first.
 
     Source: P. Sinha, A. A. Zoltners, The multiple-choice knapsack problem, Operations Research 27 (1979).
     """
@@ -29,12 +30,10 @@ def path(space: Space, probes: Sequence[Probe]) -> list[Genome]:
         by_place.setdefault(probe.variable, []).append(probe)
     steps: list[tuple[float, int, int]] = []
     for position, variable in enumerate(space.variables):
-        hull = _hull(by_place.get(variable.name, []))
-        saving, harm = 0.0, 0.0
-        for probe in hull:
-            slope = (probe.harm - harm + _NEGLIGIBLE) / (probe.saving - saving)
-            steps.append((slope, position, _index(variable.candidates, probe.choice)))
-            saving, harm = probe.saving, probe.harm
+        last = None
+        for probe in _hull(by_place.get(variable.name, [])):
+            steps.append((_slope(last, probe), position, _index(variable.candidates, probe.choice)))
+            last = probe
     genomes = [space.exact()]
     for _, position, index in sorted(steps, key=lambda s: (s[0], s[1])):
         last = genomes[-1]
@@ -58,7 +57,7 @@ def _hull(probes: Sequence[Probe]) -> list[Probe]:
 
 
 def _slope(start: Probe | None, end: Probe) -> float:
-    saving, harm = (0.0, 0.0) if start is None else (start.saving, start.harm)
+    saving, harm = (0.0, -_NEGLIGIBLE) if start is None else (start.saving, start.harm)
     return (end.harm - harm) / max(end.saving - saving, 1e-15)
 
 

@@ -13,8 +13,6 @@ from laxity.core.space import Space, Variable
 from laxity.search.pareto import front
 from laxity.search.pool import Pool
 
-MOST_CANDIDATES = 6
-
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -37,13 +35,18 @@ class Probe:
     drop: float
 
 
-def thin(space: Space, pool: Pool) -> tuple[Space, list[Evaluation]]:
+def thin(space: Space, pool: Pool, most: int) -> tuple[Space, list[Evaluation]]:
     """Try every candidate everywhere at once and keep those that no other beats in saving and harm.
 
     Candidates that save nothing when used everywhere are dropped: no evaluation is spent on them site by site.
 
+    Args:
+        space: all decisions with all candidates.
+        pool: runs the probes.
+        most: candidates to keep per slot, besides exact.
+
     Returns:
-        The space with at most six candidates (besides exact) per decision, and the evaluations spent.
+        The space that is left, and the evaluations spent.
     """
     choices: dict[Approximation, list[Variable]] = {}
     for variable in space.variables:
@@ -59,7 +62,7 @@ def thin(space: Space, pool: Pool) -> tuple[Space, list[Evaluation]]:
     kept: set[Approximation] = set()
     for found in useful.values():
         best = front(found, lambda pair: (pair[1].energy_ratio, pair[1].divergence))
-        kept.update(choice for choice, _ in _spread(best, MOST_CANDIDATES))
+        kept.update(choice for choice, _ in _spread(best, most))
     variables = []
     for variable in space.variables:
         left = tuple(c for c in variable.candidates if c is None or c in kept)
