@@ -30,10 +30,10 @@ def path(space: Space, probes: Sequence[Probe]) -> list[Genome]:
         by_place.setdefault(probe.variable, []).append(probe)
     steps: list[tuple[float, int, int]] = []
     for position, variable in enumerate(space.variables):
-        last = None
+        before: Probe | None = None
         for probe in _hull(by_place.get(variable.name, [])):
-            steps.append((_slope(last, probe), position, _index(variable.candidates, probe.choice)))
-            last = probe
+            steps.append((_slope(before, probe), position, _index(variable.candidates, probe.choice)))
+            before = probe
     genomes = [space.exact()]
     for _, position, index in sorted(steps, key=lambda s: (s[0], s[1])):
         last = genomes[-1]

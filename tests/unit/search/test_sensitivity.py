@@ -1,0 +1,77 @@
+"""Thinning and ranking: what is kept, what is measured, and that nothing is paid for in vain."""
+
+import pytest
+
+from laxity.core.plan import Plan, Recovery
+from laxity.core.slots import Slot
+from laxity.core.space import Space
+from laxity.search.sensitivity import MOST_CANDIDATES, rank, thin
+
+PLACES = [("a", Slot.OPERAND), ("b", Slot.OPERAND), ("a", Slot.MULTIPLIER)]
+
+
+def table_of(toy, values):
+    """(site, slot, number) -> (saving, harm)."""
+    return {(site, toy.choices[slot][i]): effect for (site, slot, i), effect in values.items()}
+
+
+def test_candidates_beaten_everywhere_are_dropped(toy):
+    space = toy.space(PLACES)
+    values = {("a", Slot.MULTIPLIER, i): (0.0, 0.1) for i in range(4)}
+    for site in ("a", "b"):
+        values |= {
+            (site, Slot.OPERAND, 0): (0.05, 0.01),
+            (site, Slot.OPERAND, 1): (0.04, 0.02),
+            (site, Slot.OPERAND, 2): (0.10, 0.03),
+            (site, Slot.OPERAND, 3): (-0.01, 0.0),
+            (site, Slot.OPERAND, 4): (0.20, 0.30),
+        }
+    pool = toy.Pool(table_of(toy, values))
+    thinned, spent = thin(space, pool, 6)
+    assert [v.name for v in thinned.variables] == ["a/operand", "b/operand"]
+    kept = [toy.choices[Slot.OPERAND][i] for i in (0, 2, 4)]
+    assert all(v.candidates == (None, *kept) for v in thinned.variables)
+    assert len(spent) == 9
+    assert thinned.base == space.base
+
+
+def test_at_most_so_many_candidates_with_both_ends(toy):
+    from laxity.core.space import Variable
+    from laxity.techniques import Integer
+
+    choices = [Integer(w, a) for w in range(2, 8) for a in (7, 8)]
+    space = Space((Variable("a/operand", ("a",), Slot.OPERAND, (None, *choices)),), Plan())
+    table = {("a", c): (0.01 * (i + 1), 0.1 * (i + 1)) for i, c in enumerate(choices)}
+    thinned, _ = thin(space, toy.Pool(table), 6)
+    kept = thinned.variables[0].candidates[1:]
+    assert len(kept) == MOST_CANDIDATES
+    assert {choices[0], choices[-1]} <= set(kept)
+
+
+def test_probes_measure_one_choice_at_a_time(toy):
+    space = toy.space(PLACES)
+    values = {
+        (site, slot, i): (0.01 * (i + 1) * (2 if site == "a" else 1), 0.1 * i)
+        for site, slot in PLACES
+        for i in range(len(toy.choices[slot]))
+    }
+    table = table_of(toy, values)
+    pool = toy.Pool(table)
+    probes = rank(space, pool)
+    assert len(probes) == 5 + 5 + 4
+    for probe in probes:
+        saving, harm = table[probe.variable.partition("/")[0], probe.choice]
+        assert probe.saving == pytest.approx(saving)
+        assert probe.harm == probe.drop == pytest.approx(harm)
+    assert {stage for _, stage, _ in pool.asked} == {"sensitivity"}
+    single = [p for p, _, _ in pool.asked if p.choices]
+    assert all(len(p.choices) == 1 and p.recovery == Recovery() for p in single)
+
+
+def test_groups_are_probed_together(toy):
+    from laxity.core.space import Variable
+
+    choice = toy.choices[Slot.STRUCTURE][0]
+    space = Space((Variable("g/structure", ("a", "b"), Slot.STRUCTURE, (None, choice)),), Plan())
+    (probe,) = rank(space, toy.Pool({("a", choice): (0.1, 0.2), ("b", choice): (0.3, 0.0)}))
+    assert (probe.saving, probe.harm) == (pytest.approx(0.4), pytest.approx(0.2))
