@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,6 +151,3 @@ def run_copy(finished: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     shutil.copytree(finished, folder)
     return folder
-
-
-Arrange = Callable[[Path], list[object]]

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -214,8 +215,8 @@ def test_an_unexpected_error_is_told_as_such(monkeypatch: pytest.MonkeyPatch, fi
 def test_a_missing_tool_has_its_own_code(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not (data_dir / "cifar10" / "test_batch.webp").is_file():
         pytest.skip("no WebP sheets of CIFAR-10 in the data folder")
-    monkeypatch.setitem(__import__("sys").modules, "PIL", None)
-    monkeypatch.setitem(__import__("sys").modules, "PIL.Image", None)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
     outcome = call("sites", "cifar10", "--data-dir", data_dir)
     assert outcome.code == 4
     assert "pip install" in outcome.err

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -136,6 +137,6 @@ def test_standard_error_may_be_closed(own: Own, tmp_path: Path) -> None:
 def test_output_that_cannot_show_every_character(finished: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "OMP_NUM_THREADS": "1"}
     words = ["-m", "laxity", "evaluate", str(finished)]
-    done = subprocess.run([__import__("sys").executable, *words], env=environment, capture_output=True, check=False)
+    done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert b"accuracy, approximated" in done.stdout
