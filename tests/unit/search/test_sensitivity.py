@@ -5,7 +5,7 @@ import pytest
 from laxity.core.plan import Plan, Recovery
 from laxity.core.slots import Slot
 from laxity.core.space import Space
-from laxity.search.sensitivity import MOST_CANDIDATES, rank, thin
+from laxity.search.sensitivity import rank, thin
 
 PLACES = [("a", Slot.OPERAND), ("b", Slot.OPERAND), ("a", Slot.MULTIPLIER)]
 
@@ -35,16 +35,17 @@ def test_candidates_beaten_everywhere_are_dropped(toy):
     assert thinned.base == space.base
 
 
-def test_at_most_so_many_candidates_with_both_ends(toy):
+@pytest.mark.parametrize("most", [2, 5, 12, 40])
+def test_at_most_so_many_candidates_with_both_ends(toy, most):
     from laxity.core.space import Variable
     from laxity.techniques import Integer
 
     choices = [Integer(w, a) for w in range(2, 8) for a in (7, 8)]
     space = Space((Variable("a/operand", ("a",), Slot.OPERAND, (None, *choices)),), Plan())
     table = {("a", c): (0.01 * (i + 1), 0.1 * (i + 1)) for i, c in enumerate(choices)}
-    thinned, _ = thin(space, toy.Pool(table), 6)
+    thinned, _ = thin(space, toy.Pool(table), most)
     kept = thinned.variables[0].candidates[1:]
-    assert len(kept) == MOST_CANDIDATES
+    assert len(kept) == min(most, 12)
     assert {choices[0], choices[-1]} <= set(kept)
 
 
