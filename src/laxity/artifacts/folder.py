@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,27 @@ class RunFolder:
         self.best = path / "best"
         self.journal = path / "evaluations.jsonl"
         self.checkpoints = path / "checkpoints"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes out of the folder while the block runs; the system frees it when a process dies.
+
+        Raises:
+            RunError: another process is at work here.
+        """
+        if sys.platform == "win32":
+            yield
+            return
+        import fcntl
+
+        with (self.path / ".lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunError(
+                    f"run folder {self.path} is in use by another laxity process; wait for it, or choose another --out"
+                ) from error
+            yield
 
     def claim(self, config: RunConfig, fingerprint: str) -> None:
         """Make the folder and write the configuration, or check that it holds a run of the very same one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,20 +129,23 @@ def run(
         folder=None if folder is None else str(folder.checkpoints),
     )
     evaluator = Evaluator(setup)
-    if folder is not None:
-        folder.claim(config, evaluator.task.fingerprint)
-        folder.log(f"start: {command}")
-    journal = Journal(None if folder is None else folder.journal)
-    recorded_s = sum(e.seconds for e in journal) / workers
-    space = Space.of(evaluator.prepared.sites, evaluator.base, config.search.techniques)
-    with make_executor(workers, Pool.initialise, (setup,)) as executor:
+    with ExitStack() as stack:
+        if folder is not None:
+            folder.claim(config, evaluator.task.fingerprint)
+            stack.enter_context(folder.held())
+            folder.created()
+            folder.log(f"start: {command}")
+        journal = Journal(None if folder is None else folder.journal)
+        recorded_s = sum(e.seconds for e in journal) / workers
+        space = Space.of(evaluator.prepared.sites, evaluator.base, config.search.techniques)
+        executor = stack.enter_context(make_executor(workers, Pool.initialise, (setup,)))
         outcome = search(space, Pool(executor, journal, progress), _budget(config), seed=config.seed)
-    finish = _Finish(config, evaluator, outcome, progress)
-    result = finish.verify()
-    result["evaluations"] = sum(1 for e in journal if e.stage != "sensitivity")
-    result["seconds"] = recorded_s + time.perf_counter() - start
-    if folder is not None:
-        finish.write(folder, result, command)
+        finish = _Finish(config, evaluator, outcome, progress)
+        result = finish.verify()
+        result["evaluations"] = sum(1 for e in journal if e.stage != "sensitivity")
+        result["seconds"] = recorded_s + time.perf_counter() - start
+        if folder is not None:
+            finish.write(folder, result, command)
     return Result(finish.plan, finish.model, result, bool(result["met"]), out)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -52,25 +52,21 @@ def retrain(
     Source: straight-through estimator, Y. Bengio et al., arXiv:1308.3432; distillation, G. Hinton et al.,
     arXiv:1503.02531.
     """
-    device = next(model.parameters()).device
     parameters = [p for p in model.parameters() if p.is_floating_point()]
     for parameter in parameters:
         parameter.requires_grad_(True)
     optimiser = torch.optim.Adam(parameters, lr=recovery.learning_rate)
     count = min(len(task.train), recovery.samples or len(task.train))
-    per_epoch = math.ceil(count / recovery.batch_size)
-    steps = max(1, recovery.epochs * per_epoch)
+    steps = max(1, recovery.epochs * math.ceil(count / recovery.batch_size))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps, eta_min=recovery.learning_rate * 0.02)
     loss_of = _Loss(task, recovery, teacher)
-    losses, step = [], 0
+    losses: list[float] = []
+    step = 0
     try:
         for epoch in range(recovery.epochs):
             total = 0.0
-            order = torch.Generator().manual_seed(derive(seed, "retrain", label, epoch))
-            chosen = torch.randperm(len(task.train), generator=order)[:count].tolist()
-            for x, y in batches(subset(task.train, chosen), recovery.batch_size):
-                inputs = x if task.augment is None else task.augment(x, order)
-                total += _step(model, loss_of, optimiser, inputs.to(device), y.to(device)) * len(y)
+            for x, y in _epoch(task, recovery.batch_size, count, derive(seed, "retrain", label, epoch)):
+                total += _step(model, loss_of, optimiser, x, y) * len(y)
                 schedule.step()
                 step += 1
                 if progress is not None:
@@ -81,6 +77,14 @@ def retrain(
             parameter.requires_grad_(False)
             parameter.grad = None
     return losses
+
+
+def _epoch(task: Task, batch_size: int, count: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of `count` training samples in random order, augmented."""
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(task.train), generator=generator)[:count].tolist()
+    for x, y in batches(subset(task.train, chosen), batch_size):
+        yield (x if task.augment is None else task.augment(x, generator)), y
 
 
 class _Loss:
@@ -102,6 +106,8 @@ class _Loss:
 
 
 def _step(model: nn.Module, loss_of: _Loss, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> float:
+    device = next(model.parameters()).device
+    x, y = x.to(device), y.to(device)
     optimiser.zero_grad(set_to_none=True)
     loss = loss_of(x, model(x), y)
     if not bool(torch.isfinite(loss)):
