@@ -28,10 +28,26 @@ def demands(model: nn.Module, plan: Plan, inputs: Tensor, *, seed: int, tile_row
         tile_rows: rows of the target's array.
 
     Raises:
-        PlanError: a site computes in floating point, which a target of integers cannot cost.
+        PlanError: a site computes in floating point, which a target of integers cannot cost, or none is emulated.
     """
-    traces = operand_traces(model, inputs, seed=seed, tile_rows=tile_rows)
-    found = [_demand(layer, plan, traces) for layer in emulated(model)]
+    layers = list(emulated(model))
+    if not layers:
+        raise PlanError(
+            "the plan is empty: no site is emulated, so there is nothing to cost; give sites OPERAND choices"
+        )
+    order: dict[nn.Module, int] = {}
+
+    def note(layer: nn.Module, _: object) -> None:
+        order.setdefault(layer, len(order))
+
+    handles = [layer.register_forward_pre_hook(note) for layer in layers]
+    try:
+        traces = operand_traces(model, inputs, seed=seed, tile_rows=tile_rows)
+    finally:
+        for handle in handles:
+            handle.remove()
+    layers.sort(key=lambda layer: order.get(layer, len(order)))
+    found = [_demand(layer, plan, traces) for layer in layers]
     return [
         replace(demand, output_bits=after.input_bits)
         for demand, after in zip(found, [*found[1:], found[-1]], strict=True)

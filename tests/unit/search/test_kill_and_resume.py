@@ -107,20 +107,17 @@ def test_killed_runs_end_like_undisturbed_ones(tmp_path):
     total = lines(undisturbed)
     rng = random.Random(0)
 
-    moments = sorted(rng.sample(range(1, total), 3))
+    moments = sorted(rng.sample(range(1, total), 2))
     killed = 0
     for moment in moments:
         killed += kill_when(start(serial, 1), lambda moment=moment: lines(serial) >= moment)
         assert lines(serial) >= moment
     killed += kill_when(start(serial, 1), (serial / "front.json").exists)
-    assert killed >= 3
+    assert killed >= 2
     assert finish(start(serial, 1)) == code
 
-    killed = sum(
-        kill_when(start(parallel, 2), lambda moment=moment: lines(parallel) >= moment)
-        for moment in sorted(rng.sample(range(1, total), 2))
-    )
-    assert killed == 2
+    moment = rng.randrange(1, total)
+    assert kill_when(start(parallel, 2), lambda: lines(parallel) >= moment)
     assert finish(start(parallel, 2)) == code
 
     wanted = outcome(undisturbed)
