@@ -156,7 +156,7 @@ def test_parameters_without_json_form() -> None:
     class Odd(Approximation):
         kind: ClassVar[str] = "odd"
         slot: ClassVar[Slot] = Slot.STRUCTURE
-        value: Any = field(default=1j)
+        value: float = field(default=float("nan"))
 
         @classmethod
         def candidates(cls, site: Any) -> list[Approximation]:
