@@ -194,7 +194,11 @@ def _keys(place: list[str]) -> list[str]:
 
 
 EFFORTS: dict[str, dict[str, Any]] = {
-    "quick": {"search": {"evaluations": 20, "rounds": 3}},
+    "quick": {
+        "search": {"candidates": 4, "evaluations": 18, "population": 8, "rounds": 2},
+        "recovery": {"epochs": 4, "learning_rates": [3e-4, 1e-3]},
+        "faults": {"trials": 10, "samples": 300},
+    },
     "normal": {},
     "thorough": {"search": {"evaluations": 120, "population": 24, "rounds": 8}},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -67,7 +68,9 @@ class Outcome:
 
 
 def search(space: Space, pool: Pool, budget: Budget, *, seed: int) -> Outcome:
-    """Search each level alone and all levels together, with the same effort each.
+    """Search each level alone, then all levels together, with as many evaluations and repairs each.
+
+    The search over all levels knows what the single levels found: the first plans that it repairs join their best ones.
 
     Raises:
         LaxityError: an evaluation failed; finished ones are in the journal.
@@ -78,7 +81,9 @@ def search(space: Space, pool: Pool, budget: Budget, *, seed: int) -> Outcome:
     recovery = _choose_recovery(thinned, pool, budget)
     tried: dict[str, tuple[Evaluation, ...]] = {}
     for name, levels in _LEVELS.items():
-        tried[name] = tuple(_search_level(thinned.restrict(levels), probes, pool, budget, recovery, seed, name))
+        joined = _joined(space.base, tried, budget) if name == CROSS else []
+        level = thinned.restrict(levels)
+        tried[name] = tuple(_search_level(level, probes, pool, budget, recovery, seed, name, joined))
     best = {name: _cheapest([base, *found], budget) for name, found in tried.items()}
     fitting = [(e, name) for name, e in best.items() if e is not None]
     if not fitting:
@@ -92,14 +97,31 @@ def search(space: Space, pool: Pool, budget: Budget, *, seed: int) -> Outcome:
     return Outcome(base, tuple(probes), tried, best, polished, True)
 
 
+def _joined(base: Plan, tried: Mapping[str, Sequence[Evaluation]], budget: Budget) -> list[Plan]:
+    """The best plans of the single levels, joined: all of them, then every two."""
+    best = [_cheapest(found, budget) for found in tried.values()]
+    plans = [Plan.from_json(e.plan) for e in best if e is not None]
+    joined = []
+    for size in range(len(plans), 1, -1):
+        for members in itertools.combinations(plans, size):
+            plan = base
+            for site, _, choice, _ in (change for member in members for change in member.diff(base)):
+                plan = plan if choice is None else plan.with_(site, choice)
+            joined.append(plan)
+    return joined
+
+
 def _polish(selected: Evaluation, pool: Pool, budget: Budget, recovery: Recovery) -> Evaluation:
-    """Train the selected plan longer, and keep that if it fits the budget and is nearer to the original network."""
+    """Train the selected plan longer, and keep that if it fits the budget and is nearer to the original network.
+
+    Nearer is judged by divergence, which a few hundred samples tell more surely than a drop of accuracy.
+    """
     plan = Plan.from_json(selected.plan)
     if recovery.epochs == 0 or plan.recovery is None:
         return selected
     longer = replace(recovery, epochs=_POLISH * max(recovery.epochs, plan.recovery.epochs))
     result = pool.run([plan.with_recovery(longer)], "recovery", "selected plan: long repair")[0]
-    better = (result.drop, result.divergence) < (selected.drop, selected.divergence)
+    better = result.divergence < selected.divergence
     return result if better and result.within(budget.max_drop, budget.guard) else selected
 
 
@@ -135,8 +157,9 @@ def _search_level(
     recovery: Recovery,
     seed: int,
     name: str,
+    favourites: Sequence[Plan],
 ) -> list[Evaluation]:
-    """Greedy path, evolution from it, repair."""
+    """Greedy path, evolution from it, repair of favourites and of what was found."""
     results: dict[Genome, Evaluation] = {}
 
     def run(genomes: Sequence[Genome]) -> list[Evaluation]:
@@ -161,5 +184,6 @@ def _search_level(
         rounds=budget.rounds,
         fits=lambda e: e.within(budget.max_drop, budget.guard),
         what=name,
+        favourites=favourites,
     )
     return [*results.values(), *repaired]

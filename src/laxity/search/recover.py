@@ -12,7 +12,8 @@ from laxity.search.pareto import front
 from laxity.search.pool import Pool
 
 _PER_ROUND = 2
-_SPREAD = 0.6
+_SPREAD = 0.5
+_SECOND_CHANCES = 0.2
 
 
 def recover(
@@ -23,13 +24,14 @@ def recover(
     rounds: int,
     fits: Callable[[Evaluation], bool],
     what: str,
+    favourites: Sequence[Plan] = (),
 ) -> list[Evaluation]:
     """Fine-tune non-dominated plans, two per round on average, closing in on the cheapest that fits the budget.
 
-    The front is ordered by energy. More than half of the repairs are spread evenly over it, because a single repair
-    may fail by chance; the rest goes between the cheapest plan that fits and the next cheaper one that was tried, and,
-    when nothing is left between them, gives a second chance with twice the epochs to cheaper plans that failed most
-    narrowly.
+    The front is ordered by energy. Half of the repairs are spread evenly over it, because a single repair may fail by
+    chance; others go between the cheapest plan that fits and the next cheaper one that was tried. The last fifth, and
+    what is left when nothing remains between those two, gives a second chance with twice the epochs to cheaper plans
+    that failed most narrowly.
 
     Args:
         found: evaluations of unrepaired plans.
@@ -38,12 +40,15 @@ def recover(
         rounds: half the number of repairs to spend.
         fits: whether an evaluation is within the budget.
         what: shown with the progress.
+        favourites: plans to repair first, at most half of all.
 
     Returns:
         The evaluations of all repaired plans.
     """
     ordered = front([e for e in found if e.energy_ratio < 1], lambda e: (e.energy_ratio, e.divergence))
-    total = rounds * _PER_ROUND
+    first = [plan.with_recovery(recovery) for plan in favourites[: rounds * _PER_ROUND // 2]]
+    preferred = pool.run(first, "recovery", f"{what}: repair of favourites") if first else []
+    total = rounds * _PER_ROUND - len(preferred)
     tried: dict[int, Evaluation] = {}
 
     def repair(positions: Sequence[int]) -> None:
@@ -53,15 +58,16 @@ def recover(
 
     spread = min(len(ordered), math.ceil(_SPREAD * total))
     repair([i * len(ordered) // spread for i in range(spread)])
-    while len(tried) < total:
+    planned = total - int(_SECOND_CHANCES * rounds * _PER_ROUND)
+    while len(tried) < planned:
         step = _refine(tried, fits)
         if not step:
             break
-        repair(step[: total - len(tried)])
+        repair(step[: planned - len(tried)])
     longer = replace(recovery, epochs=2 * recovery.epochs)
-    again = _narrow_failures(list(tried.values()), fits, total - len(tried))
+    again = _narrow_failures([*preferred, *tried.values()], fits, total - len(tried))
     plans = [Plan.from_json(e.plan).with_recovery(longer) for e in again]
-    return [*tried.values(), *pool.run(plans, "recovery", f"{what}: second chance")]
+    return [*preferred, *tried.values(), *pool.run(plans, "recovery", f"{what}: second chance")]
 
 
 def _refine(tried: Mapping[int, Evaluation], fits: Callable[[Evaluation], bool]) -> list[int]:
