@@ -88,7 +88,7 @@ class RunConfig(_Section):
 
     target: str = "mac-array-45nm"
     max_drop: float = Field(0.01, ge=0, lt=1)
-    guard: float = Field(1.0, ge=0, le=10)
+    guard: float = Field(1.64, ge=0, le=10)
     seed: int = Field(0, ge=0)
     device: str = "cpu"
     threads: int = Field(1, ge=1, le=256)

@@ -27,7 +27,8 @@ class Budget:
 
     Attributes:
         max_drop: accuracy that may be lost, as a fraction.
-        guard: standard errors that are added to a measured drop before it is compared with `max_drop`.
+        guard: standard errors that are added to a measured drop before it is compared with `max_drop`; 1.64 means that
+            the true drop is within the budget with 95 % confidence.
         candidates: candidates per slot that are tried place by place, besides exact.
         evaluations: plans tried per level, without repair.
         population: size of a generation of the evolutionary search.
@@ -37,7 +38,7 @@ class Budget:
     """
 
     max_drop: float = 0.01
-    guard: float = 1.0
+    guard: float = 1.64
     candidates: int = 6
     evaluations: int = 36
     population: int = 12

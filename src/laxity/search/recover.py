@@ -12,7 +12,7 @@ from laxity.search.pareto import front
 from laxity.search.pool import Pool
 
 _PER_ROUND = 2
-_SPREAD = 0.5
+_SPREAD = 0.6
 _SECOND_CHANCES = 0.2
 
 
@@ -28,7 +28,7 @@ def recover(
 ) -> list[Evaluation]:
     """Fine-tune non-dominated plans, two per round on average, closing in on the cheapest that fits the budget.
 
-    The front is ordered by energy. Half of the repairs are spread evenly over it, because a single repair may fail by
+    The front is ordered by energy. Most repairs are spread evenly over it, because a single repair may fail by
     chance; others go between the cheapest plan that fits and the next cheaper one that was tried. The last fifth, and
     what is left when nothing remains between those two, gives a second chance with twice the epochs to cheaper plans
     that failed most narrowly.
