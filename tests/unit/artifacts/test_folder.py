@@ -16,9 +16,9 @@ def folder(tmp_path):
 
 
 def test_two_holders_exclude_each_other(folder):
-    with folder.held():
-        with pytest.raises(RunError, match="in use by another laxity process"), RunFolder(folder.path).held():
-            pass
+    other = RunFolder(folder.path)
+    with folder.held(), pytest.raises(RunError, match="in use by another laxity process"), other.held():
+        pass
     with RunFolder(folder.path).held():
         pass
 
