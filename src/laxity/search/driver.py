@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from laxity.core.approximation import Approximation
 from laxity.core.plan import Plan, Recovery
 from laxity.core.records import Evaluation
-from laxity.core.slots import Level
+from laxity.core.slots import Level, Slot
 from laxity.core.space import Space
 from laxity.search.evolve import evolve
 from laxity.search.greedy import Genome, path, walk
@@ -18,7 +19,9 @@ from laxity.search.sensitivity import Probe, rank, thin
 
 CROSS = "cross"
 _REPAIRABLE = 6.0
+_HOPEFUL = 3.0
 _POLISH = 3
+_NEEDED = 1.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def search(space: Space, pool: Pool, budget: Budget, *, seed: int) -> Outcome:
         least = min([base, *tried[CROSS]], key=lambda e: (e.drop, e.energy_ratio))
         return Outcome(base, tuple(probes), tried, best, least, False)
     selected, name = min(fitting, key=lambda pair: _by_energy(pair[0]))
-    polished = _polish(selected, pool, budget, recovery)
+    polished = _polish(selected, _simplified(selected, space.base, pool, budget), pool, budget, recovery)
     if polished is not selected:
         tried[name] = (*tried[name], polished)
     best[name] = polished
@@ -112,18 +115,46 @@ def _joined(base: Plan, tried: Mapping[str, Sequence[Evaluation]], budget: Budge
     return joined
 
 
-def _polish(selected: Evaluation, pool: Pool, budget: Budget, recovery: Recovery) -> Evaluation:
-    """Train the selected plan longer, and keep that if it fits the budget and is nearer to the original network.
+def _simplified(selected: Evaluation, base: Plan, pool: Pool, budget: Budget) -> Plan:
+    """The selected plan without the kinds of choices that save next to nothing in the company of the others.
 
-    Nearer is judged by divergence, which a few hundred samples tell more surely than a drop of accuracy.
+    A multiplier that is cheaper than the exact one for wide codes may not be for narrow ones, and every distinct one
+    costs area in each processing element.
     """
     plan = Plan.from_json(selected.plan)
-    if recovery.epochs == 0 or plan.recovery is None:
+    kinds = list(dict.fromkeys(c for _, slot, c, _ in plan.diff(base) if c is not None and slot is Slot.MULTIPLIER))
+    simpler = [_without(plan, base, kind) for kind in kinds]
+    tried = pool.run([p.with_recovery(budget.quick) for p in (plan, *simpler)], "search", "is every choice needed?")
+    useless = [k for k, e in zip(kinds, tried[1:], strict=True) if e.energy_ratio <= _NEEDED * tried[0].energy_ratio]
+    for kind in useless:
+        plan = _without(plan, base, kind)
+    return plan
+
+
+def _without(plan: Plan, base: Plan, kind: Approximation) -> Plan:
+    """The plan with the base's choice wherever it has `kind`."""
+    for site, slot, choice, original in plan.diff(base):
+        if choice == kind:
+            plan = plan.without(site, slot) if original is None else plan.with_(site, original)
+    return plan
+
+
+def _polish(selected: Evaluation, plan: Plan, pool: Pool, budget: Budget, recovery: Recovery) -> Evaluation:
+    """Train the selected plan, simplified, longer; keep that if it fits the budget and is no worse.
+
+    No worse means simpler at no more energy, or nearer to the original network by divergence, which a few hundred
+    samples tell more surely than a drop of accuracy.
+    """
+    chosen = Plan.from_json(selected.plan)
+    simpler = bool(plan.diff(chosen))
+    if recovery.epochs == 0 or (chosen.recovery is None and not simpler):
         return selected
-    longer = replace(recovery, epochs=_POLISH * max(recovery.epochs, plan.recovery.epochs))
+    epochs = 0 if chosen.recovery is None else chosen.recovery.epochs
+    longer = replace(recovery, epochs=_POLISH * max(recovery.epochs, epochs))
     result = pool.run([plan.with_recovery(longer)], "recovery", "selected plan: long repair")[0]
-    better = result.divergence < selected.divergence
-    return result if better and result.within(budget.max_drop, budget.guard) else selected
+    better = simpler or result.divergence < selected.divergence
+    cheap = result.energy_ratio <= _NEEDED * selected.energy_ratio
+    return result if better and cheap and result.within(budget.max_drop, budget.guard) else selected
 
 
 _LEVELS: dict[str, tuple[Level, ...]] = {**{level.value: (level,) for level in Level}, CROSS: tuple(Level)}
@@ -183,7 +214,8 @@ def _search_level(
         pool,
         recovery,
         rounds=budget.rounds,
-        fits=lambda e: e.within(budget.max_drop, budget.guard),
+        fits=limits[0],
+        hopeful=lambda e: e.drop <= _HOPEFUL * budget.max_drop,
         what=name,
         favourites=favourites,
     )

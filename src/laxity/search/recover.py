@@ -23,6 +23,7 @@ def recover(
     *,
     rounds: int,
     fits: Callable[[Evaluation], bool],
+    hopeful: Callable[[Evaluation], bool],
     what: str,
     favourites: Sequence[Plan] = (),
 ) -> list[Evaluation]:
@@ -39,6 +40,7 @@ def recover(
         recovery: how to repair.
         rounds: half the number of repairs to spend.
         fits: whether an evaluation is within the budget.
+        hopeful: whether a repaired plan that does not fit is near enough for a second chance.
         what: shown with the progress.
         favourites: plans to repair first, at most half of all.
 
@@ -65,7 +67,8 @@ def recover(
             break
         repair(step[: planned - len(tried)])
     longer = replace(recovery, epochs=2 * recovery.epochs)
-    again = _narrow_failures([*preferred, *tried.values()], fits, total - len(tried))
+    failures = _narrow_failures([*preferred, *tried.values()], fits)
+    again = [e for e in failures if hopeful(e)][: total - len(tried)]
     plans = [Plan.from_json(e.plan).with_recovery(longer) for e in again]
     return [*preferred, *tried.values(), *pool.run(plans, "recovery", f"{what}: second chance")]
 
@@ -79,8 +82,8 @@ def _refine(tried: Mapping[int, Evaluation], fits: Callable[[Evaluation], bool])
     return sorted({below + (cheapest - below) * (i + 1) // (_PER_ROUND + 1) for i in range(_PER_ROUND)} - {below})
 
 
-def _narrow_failures(results: Sequence[Evaluation], fits: Callable[[Evaluation], bool], most: int) -> list[Evaluation]:
+def _narrow_failures(results: Sequence[Evaluation], fits: Callable[[Evaluation], bool]) -> list[Evaluation]:
     """Plans cheaper than every fitting one, those that lost least accuracy first."""
     bar = min((e.energy_ratio for e in results if fits(e)), default=1.0)
     failed = [e for e in results if e.energy_ratio < bar and not fits(e)]
-    return sorted(failed, key=lambda e: (e.drop, e.divergence))[:most]
+    return sorted(failed, key=lambda e: (e.drop, e.divergence))
