@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Read when torch starts: parallel test processes would otherwise fight for the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:

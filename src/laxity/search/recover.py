@@ -62,7 +62,7 @@ def recover(
     repair([i * len(ordered) // spread for i in range(spread)])
     planned = total - int(_SECOND_CHANCES * rounds * _PER_ROUND)
     while len(tried) < planned:
-        step = _refine(tried, fits)
+        step = _refine(tried, fits, len(ordered))
         if not step:
             break
         repair(step[: planned - len(tried)])
@@ -73,11 +73,9 @@ def recover(
     return [*preferred, *tried.values(), *pool.run(plans, "recovery", f"{what}: second chance")]
 
 
-def _refine(tried: Mapping[int, Evaluation], fits: Callable[[Evaluation], bool]) -> list[int]:
-    """Two positions between the cheapest plan that fits and the next cheaper one that was tried."""
-    cheapest = min((p for p, e in tried.items() if fits(e)), default=None)
-    if cheapest is None:
-        return []
+def _refine(tried: Mapping[int, Evaluation], fits: Callable[[Evaluation], bool], count: int) -> list[int]:
+    """Two positions between the cheapest plan that fits, or the end of the front, and the next cheaper one tried."""
+    cheapest = min((p for p, e in tried.items() if fits(e)), default=count)
     below = max((p for p in tried if p < cheapest), default=-1)
     return sorted({below + (cheapest - below) * (i + 1) // (_PER_ROUND + 1) for i in range(_PER_ROUND)} - {below})
 

@@ -47,8 +47,18 @@ pytestmark = [
 ]
 
 
-def start(folder, workers):
-    """Begin or resume the run in a process group of its own."""
+@pytest.fixture
+def start():
+    """Begins or resumes a run in a process group of its own; nothing outlives the test."""
+    begun = []
+    yield lambda folder, workers: begun.append(_begin(folder, workers)) or begun[-1]
+    for process in begun:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def _begin(folder, workers):
     config = folder.parent / "tiny.toml"
     config.write_text(CONFIG)
     command = [
@@ -99,7 +109,7 @@ def outcome(folder):
     return {name: (folder / name).read_bytes() for name in FILES} | {"metrics": metrics, "rtl": rtl}
 
 
-def test_killed_runs_end_like_undisturbed_ones(tmp_path):
+def test_killed_runs_end_like_undisturbed_ones(tmp_path, start):
     undisturbed, serial, parallel = (tmp_path / n / "run" for n in ("undisturbed", "serial", "parallel"))
     for folder in (undisturbed, serial, parallel):
         folder.parent.mkdir()
