@@ -13,8 +13,8 @@ from laxity.circuits import Multiplier, catalogue
 from laxity.core.demand import EXACT_MULTIPLIER
 from laxity.core.errors import PlanError
 from laxity.core.op import Site
-from laxity.emulate.kernels import Geometry, Products, WeightOperand, overlap_add, products_for
 from laxity.emulate.observe import Observer
+from laxity.kernels import Accumulator, Geometry, Products, WeightOperand, overlap_add
 from laxity.techniques.data.codes import IntegerOperands, WeightCode, straight_through
 
 
@@ -25,11 +25,13 @@ class Slots(nn.Module):
         structure: map from the stored to the used weight, or None.
         operand: integer codes of both operands, or None for floating point.
         multiplier: circuit of every product, or None for the exact one.
+        accumulator: how products are added, or None for exact sums.
     """
 
     structure: nn.Module | None
     operand: IntegerOperands | None
     multiplier: Multiplier | None
+    accumulator: Accumulator | None
 
     def __init__(self, site: Site) -> None:
         super().__init__()
@@ -37,6 +39,7 @@ class Slots(nn.Module):
         self.structure = None
         self.operand = None
         self.multiplier = None
+        self.accumulator = None
         self.observers: list[Observer] | None = None
         self.taken: list[Tensor] | None = None
 
@@ -48,33 +51,15 @@ class Slots(nn.Module):
         """Figures that demands need and only the built operation knows; a product of activations stores nothing."""
         return {"weight_nonzeros": 0.0}
 
-    def shifts(self) -> tuple[int, int]:
-        """How far both codes are shifted up so that narrow ones occupy the upper bits of the circuit's operands.
-
-        Raises:
-            PlanError: the site computes in floating point, or its codes are wider than the circuit.
-        """
-        if self.operand is None:
-            raise PlanError(f"site {self.site.name!r} computes in floating point; give it an OPERAND choice")
-        circuit = self.circuit()
-        shifts = circuit.a_bits - self.operand.input.bits, circuit.b_bits - self.operand.weight.bits
-        if min(shifts) < 0:
-            widths = f"{self.operand.input.bits} x {self.operand.weight.bits}"
-            raise PlanError(
-                f"site {self.site.name!r}: operands of {widths} bits do not fit multiplier {circuit.name!r} "
-                f"({circuit.a_bits} x {circuit.b_bits}); choose fewer bits or a wider multiplier"
-            )
-        return shifts
-
     def products(self) -> tuple[Products, float]:
-        """The kernel for the present operands and circuit, and the factor that undoes the shifts.
+        """The kernel for the present operands, circuit and accumulator, and the factor that undoes the shifts.
 
         Raises:
             PlanError: the site computes in floating point, or its codes do not fit the circuit.
         """
-        shifts = self.shifts()
-        assert self.operand is not None  # shifts has checked
-        return products_for(self.circuit(), self.operand.input.code_range, self.operand.weight.code_range, shifts)
+        if self.operand is None:
+            raise PlanError(f"site {self.site.name!r} computes in floating point; give it an OPERAND choice")
+        return self.operand.products(self.circuit(), self.accumulator, self.site.name)
 
 
 class EmulatedLayer(Slots):

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from laxity.core.demand import IntArray, OperandTrace
 from laxity.core.seeds import stream
 from laxity.emulate.build import emulated
-from laxity.emulate.kernels.analysis import signed_table
 from laxity.emulate.layer import EmulatedLayer, Slots
+from laxity.kernels.analysis import signed_table
 from laxity.techniques.data.codes import WeightCode
 
 SEGMENTS = 64
@@ -66,7 +66,8 @@ def _cut(layer: EmulatedLayer, codes: Tensor, seed: int, tile_rows: int) -> Oper
         column = weights[g, n, top : k + 1]
         activations[i], chosen[i] = window[:, -1], column[-1]
         sums[i] = table[window[:, :-1] - low_a, (column[:-1] - low_w)[None]].sum(1)
-    up_a, up_w = layer.shifts()
+    assert layer.operand is not None  # chosen by the caller
+    up_a, up_w = layer.operand.shifts(layer.circuit(), layer.site.name)
     activations, chosen = activations << up_a, chosen << up_w
     return OperandTrace(
         np.abs(activations), (activations < 0).astype(np.int64), np.abs(chosen), (chosen < 0).astype(np.int64), sums
@@ -93,4 +94,5 @@ def _products(layer: Slots) -> tuple[IntArray, int, int]:
     operand = layer.operand
     assert operand is not None
     left, right = operand.input.code_range, operand.weight.code_range
-    return signed_table(layer.circuit(), left, right, layer.shifts()), left[0], right[0]
+    shifts = operand.shifts(layer.circuit(), layer.site.name)
+    return signed_table(layer.circuit(), left, right, shifts), left[0], right[0]

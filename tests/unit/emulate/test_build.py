@@ -373,7 +373,7 @@ def test_slots_of_a_built_layer(network, inputs):
     assert layer.structure is not None
     assert layer.operand.weight.bits == 4
     assert layer.multiplier.name == "drum8_4"
-    assert layer.shifts() == (0, 4)
+    assert layer.operand.shifts(layer.circuit(), layer.site.name) == (0, 4)
     bare = EmulatedLayer(layer.site, network.conv)
     for call in (bare.shifts, bare.products):
         with pytest.raises(PlanError, match="site 'conv' computes in floating point; give it an OPERAND choice"):

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from laxity.emulate.kernels.analysis import CodeRange, IntArray
-from laxity.emulate.kernels.geometry import Geometry
-from laxity.emulate.kernels.products import Products, WeightOperand, working_dtype
+from laxity.kernels.analysis import CodeRange, IntArray
+from laxity.kernels.geometry import Geometry
+from laxity.kernels.products import Products, WeightOperand, working_dtype
 
 _CHUNK = 1 << 22
 _FEW_OUTPUTS = 4

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from laxity.circuits import Multiplier, catalogue
 from laxity.core.errors import PlanError
-from laxity.emulate.kernels import Geometry, products_for
-from laxity.emulate.kernels.analysis import Factorisation, factorise, reduce_table, signed_table
-from laxity.emulate.kernels.factored import FactoredProducts
-from laxity.emulate.kernels.geometry import overlap_add
-from laxity.emulate.kernels.table import TableProducts
+from laxity.kernels import Geometry, products_for
+from laxity.kernels.analysis import Factorisation, factorise, reduce_table, signed_table
+from laxity.kernels.factored import FactoredProducts
+from laxity.kernels.geometry import overlap_add
+from laxity.kernels.table import TableProducts
 
 RANGES = st.sampled_from([(0, 15), (-7, 7), (0, 3), (-1, 1), (0, 255), (-127, 127)])
 MOST = 8
@@ -194,7 +194,7 @@ def test_lookup_in_chunks_equals_lookup_at_once(monkeypatch):
         weight = lookup.prepare(random_codes(rng, (-7, 7), (outputs, 4, 3, 3)))
         whole = lookup.convolve(codes, weight, geometry)
         with monkeypatch.context() as patch:
-            patch.setattr("laxity.emulate.kernels.table._CHUNK", 500)
+            patch.setattr("laxity.kernels.table._CHUNK", 500)
             assert torch.equal(lookup.convolve(codes, weight, geometry), whole)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from laxity.emulate.kernels.analysis import CodeRange
-from laxity.emulate.kernels.geometry import Geometry
+from laxity.kernels.analysis import CodeRange, IntArray
+from laxity.kernels.geometry import Geometry
 
 EXACT_FLOAT32 = 2.0**24
 EXACT_FLOAT64 = 2.0**53
@@ -28,6 +29,16 @@ class WeightOperand:
     data: Tensor
     shape: tuple[int, ...]
     magnitude: float
+
+
+class Accumulator(Protocol):
+    """Content of the ACCUMULATOR slot: how the products of one output are added. Hashable, equal by value."""
+
+    def __hash__(self) -> int:
+        """By value."""
+
+    def products(self, table: IntArray, left: CodeRange, right: CodeRange) -> Products:
+        """The kernel that adds products ``table[a - left[0], w - right[0]]`` in this way."""
 
 
 class Products(ABC):

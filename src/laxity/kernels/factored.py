@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from laxity.emulate.kernels.analysis import CodeRange, Factorisation
-from laxity.emulate.kernels.geometry import Geometry
-from laxity.emulate.kernels.products import Products, WeightOperand, working_dtype
+from laxity.kernels.analysis import CodeRange, Factorisation
+from laxity.kernels.geometry import Geometry
+from laxity.kernels.products import Products, WeightOperand, working_dtype
 
 
 class FactoredProducts(Products):

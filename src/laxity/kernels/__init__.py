@@ -5,20 +5,24 @@ from __future__ import annotations
 from functools import lru_cache
 
 from laxity.circuits import Multiplier
-from laxity.emulate.kernels.analysis import CodeRange, factorise, reduce_table, signed_table
-from laxity.emulate.kernels.factored import FactoredProducts
-from laxity.emulate.kernels.geometry import Geometry, overlap_add
-from laxity.emulate.kernels.products import Products, WeightOperand
-from laxity.emulate.kernels.table import TableProducts
+from laxity.kernels.analysis import CodeRange, factorise, reduce_table, signed_table
+from laxity.kernels.factored import FactoredProducts
+from laxity.kernels.geometry import Geometry, overlap_add
+from laxity.kernels.products import Accumulator, Products, WeightOperand
+from laxity.kernels.table import TableProducts
 
-__all__ = ["CodeRange", "Geometry", "Products", "WeightOperand", "overlap_add", "products_for"]
+__all__ = ["Accumulator", "CodeRange", "Geometry", "Products", "WeightOperand", "overlap_add", "products_for"]
 
 MOST_TERMS = 8
 
 
 @lru_cache(maxsize=512)
 def products_for(
-    multiplier: Multiplier, left: CodeRange, right: CodeRange, shifts: tuple[int, int] = (0, 0)
+    multiplier: Multiplier,
+    left: CodeRange,
+    right: CodeRange,
+    shifts: tuple[int, int] = (0, 0),
+    accumulator: Accumulator | None = None,
 ) -> tuple[Products, float]:
     """Choose the kernel for a multiplier and the code ranges of its operands.
 
@@ -29,6 +33,7 @@ def products_for(
         left: range of activation codes.
         right: range of weight codes.
         shifts: how far codes are shifted up before they enter the circuit, so that narrow codes use its upper bits.
+        accumulator: how products are added where not exactly.
 
     Returns:
         The kernel, and the power of two by which its sums must be multiplied to undo the shifts.
@@ -37,6 +42,8 @@ def products_for(
         PlanError: the codes do not fit the circuit.
     """
     table, shift = reduce_table(signed_table(multiplier, left, right, shifts), sum(shifts))
+    if accumulator is not None:
+        return accumulator.products(table, left, right), 2.0**-shift
     factors = factorise(table, left, right, MOST_TERMS)
     kernel = TableProducts(left, right, table) if factors is None else FactoredProducts(left, right, factors)
     return kernel, 2.0**-shift
