@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "rtl": {"core", "circuits"},
     "task": {"core", "models"},
     "sites": {"core", "models", "task"},
-    "techniques": {"core", "circuits", "models", "task", "sites"},
+    "kernels": {"core", "circuits"},
+    "techniques": {"core", "circuits", "models", "task", "sites", "kernels"},
 }
 """What the lower packages may import, besides themselves."""
 

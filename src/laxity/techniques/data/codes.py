@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from laxity.core.errors import DataError
+from laxity.circuits import Multiplier
+from laxity.core.errors import DataError, PlanError
+from laxity.kernels import Accumulator, Products, products_for
 from laxity.techniques.data.ranges import input_limits, weight_ratio
 
 
@@ -166,3 +168,26 @@ class IntegerOperands(nn.Module):
         super().__init__()
         self.input = input_code
         self.weight = weight_code
+
+    def shifts(self, circuit: Multiplier, name: str) -> tuple[int, int]:
+        """How far both codes are shifted up so that narrow ones occupy the upper bits of the circuit's operands.
+
+        Raises:
+            PlanError: the codes of site `name` are wider than the circuit.
+        """
+        shifts = circuit.a_bits - self.input.bits, circuit.b_bits - self.weight.bits
+        if min(shifts) < 0:
+            raise PlanError(
+                f"site {name!r}: operands of {self.input.bits} x {self.weight.bits} bits do not fit multiplier "
+                f"{circuit.name!r} ({circuit.a_bits} x {circuit.b_bits}); choose fewer bits or a wider multiplier"
+            )
+        return shifts
+
+    def products(self, circuit: Multiplier, accumulator: Accumulator | None, name: str) -> tuple[Products, float]:
+        """The kernel for these codes, and the power of two by which its sums must be multiplied.
+
+        Raises:
+            PlanError: the codes of site `name` do not fit the circuit.
+        """
+        shifts = self.shifts(circuit, name)
+        return products_for(circuit, self.input.code_range, self.weight.code_range, shifts, accumulator)
