@@ -29,7 +29,7 @@ help:
 install: $(STAMP)
 
 # The stamp is written last: an installation that was interrupted is done again.
-$(STAMP): constraints.txt pyproject.toml
+$(STAMP): constraints.txt pyproject.toml CMakeLists.txt $(wildcard src/native/*)
 	@rm -f $@
 	@set -e; \
 	version_ok='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'; \

@@ -1,0 +1,110 @@
+// The reference level: plain C++ for any CPU.
+#include <cmath>
+#include <cstring>
+
+#include "level.h"
+
+namespace laxity {
+namespace {
+
+bool encode(float x, const Quantiser& q, uint8_t& out) {
+  if (!std::isfinite(x)) return false;
+  float code = std::nearbyint(x / q.scale) + q.zero;
+  code = code < q.low ? q.low : code > q.high ? q.high : code;
+  out = q.encode(static_cast<int>(code));
+  return true;
+}
+
+bool quantise(const float* x, int64_t stride, int64_t n, const Quantiser& q, uint8_t* out) {
+  bool finite = true;
+  for (int64_t i = 0; i < n; ++i) finite &= encode(x[i * stride], q, out[i]);
+  return finite;
+}
+
+bool quantise_planes(const float* x, int64_t pixel_stride, int64_t pixels, int64_t channels, const Quantiser& q,
+                     uint8_t* out, int64_t plane) {
+  bool finite = true;
+  for (int64_t p = 0; p < pixels; ++p)
+    for (int64_t c = 0; c < channels; ++c) finite &= encode(x[p * pixel_stride + c], q, out[c * plane + p]);
+  return finite;
+}
+
+void pack(const uint8_t* image, const int64_t* offset, int64_t k, const Run* runs, int64_t count, uint8_t* out) {
+  for (int64_t i = 0; i < k; ++i)
+    for (int64_t r = 0; r < count; ++r)
+      std::memcpy(out + i * kTile + runs[r].start, image + offset[i] + runs[r].source, runs[r].length);
+}
+
+template <int COUNT, bool SIGNED, int PLANES, int BITS, int BLOCKS>
+void micro(const uint8_t* a, const uint32_t* offset, const uint8_t* row, const uint8_t* table, int64_t k, int32_t* acc,
+           bool first) {
+  constexpr int kFlip = (1 << (BITS * PLANES)) - 1;
+  if (first) std::memset(acc, 0, sizeof(int32_t) * kBlock * BLOCKS);
+  for (int64_t i = 0; i < k; ++i) {
+    const uint8_t* planes = table + static_cast<int64_t>(row[i]) * PLANES * COUNT;
+    int32_t values[SIGNED ? 2 * COUNT : COUNT];
+    for (int e = 0; e < COUNT; ++e) {
+      values[e] = planes[e] + (PLANES == 2 ? planes[COUNT + e] << BITS : 0);
+      if (SIGNED) values[COUNT + e] = values[e] ^ kFlip;
+    }
+    const uint8_t* index = a + offset[i];
+    for (int m = 0; m < kBlock * BLOCKS; ++m) acc[m] += values[SIGNED ? index[m] : index[m] & (COUNT - 1)];
+  }
+}
+
+void natural(const int32_t* acc, const int32_t* base, int32_t* out) {
+  for (int m = 0; m < kBlock; ++m)
+    out[m] = static_cast<int32_t>(static_cast<uint32_t>(acc[m]) - (base ? static_cast<uint32_t>(base[m]) : 0u));
+}
+
+void scaled(const int32_t* acc, const int32_t* base, int32_t constant, const Scaling& s, float* out) {
+  int32_t total[kBlock];
+  natural(acc, base, total);
+  for (int m = 0; m < kBlock; ++m) {
+    const uint32_t sum = static_cast<uint32_t>(total[m]) + static_cast<uint32_t>(constant);
+    out[m] = static_cast<float>(static_cast<int32_t>(sum)) * s.scale * s.gain + s.bias;
+  }
+}
+
+template <Entries E, int PLANES, int BITS>
+void fill_blocks(Level& level) {
+  constexpr int kCount = E == Entries::k64 ? 64 : E == Entries::k256 ? 256 : 128;
+  constexpr bool kSign = E == Entries::kSigned;
+  auto& to = level.table[static_cast<int>(E)][PLANES - 1][8 - BITS];
+  to[0] = micro<kCount, kSign, PLANES, BITS, 1>;
+  to[1] = micro<kCount, kSign, PLANES, BITS, 2>;
+  to[2] = micro<kCount, kSign, PLANES, BITS, 3>;
+  to[3] = micro<kCount, kSign, PLANES, BITS, 4>;
+}
+
+template <Entries E>
+void fill(Level& level) {
+  fill_blocks<E, 1, 8>(level);
+  fill_blocks<E, 1, 7>(level);
+  fill_blocks<E, 1, 6>(level);
+  fill_blocks<E, 2, 8>(level);
+  fill_blocks<E, 2, 7>(level);
+  fill_blocks<E, 2, 6>(level);
+}
+
+}  // namespace
+
+const Level* level_portable() {
+  static const Level level = [] {
+    Level l{};
+    l.name = "portable";
+    l.quantise = quantise;
+    l.quantise_planes = quantise_planes;
+    l.pack = pack;
+    l.scaled = scaled;
+    l.natural = natural;
+    fill<Entries::k64>(l);
+    fill<Entries::k128>(l);
+    fill<Entries::k256>(l);
+    fill<Entries::kSigned>(l);
+    return l;
+  }();
+  return &level;
+}
+
+}  // namespace laxity

@@ -1,0 +1,38 @@
+// Sums of table look-ups over the windows of a convolution: the weight-stationary driver.
+#pragma once
+
+#include "geometry.h"
+#include "image.h"
+#include "level.h"
+
+namespace laxity {
+
+// The weights of a layer and the table of its multiplier. A row holds the products of one weight code with every
+// index, minus the smallest of them, cut into planes of `bits` bits; planes come in pairs (the last may be alone):
+// first all rows of the first pair, then all rows of the second.
+struct TableOperand {
+  const uint8_t* codes;   // row numbers, (outputs, reduction)
+  const uint8_t* table;
+  int64_t rows;
+  Entries entries;
+  int planes, bits;
+  int64_t zero_row;           // kSigned: a row of zeros, whose sum is taken off every other; else unused
+  const int64_t* constants;   // (outputs), added to every sum
+  bool wide;                  // sums may exceed 31 bits
+};
+
+// Where results go: scaled float32, or int64.
+struct Output {
+  float* scaled;
+  int64_t* sums;
+  const float* scale;  // (outputs) each; bias may be null
+  const float* gain;
+  const float* bias;
+
+  Scaling at(int64_t n) const { return {scale[n], gain[n], bias ? bias[n] : 0.0f}; }
+};
+
+void table_products(const Geometry& g, const Image& image, const TableOperand& operand, const Output& output,
+                    int threads, const Level& level);
+
+}  // namespace laxity
