@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from laxity.circuits import Multiplier, catalogue
-from laxity.core.demand import EXACT_MULTIPLIER
+from laxity.circuits import Multiplier
 from laxity.core.errors import PlanError
 from laxity.core.op import Site
 from laxity.emulate.observe import Observer
 from laxity.kernels import Accumulator, Geometry, Products, WeightOperand, overlap_add
-from laxity.techniques.data.codes import IntegerOperands, WeightCode, straight_through
+from laxity.techniques.data.operands import Operands, WeightCoder, straight_through
 
 
 class Slots(nn.Module):
@@ -23,13 +22,13 @@ class Slots(nn.Module):
 
     Attributes:
         structure: map from the stored to the used weight, or None.
-        operand: integer codes of both operands, or None for floating point.
+        operand: coders of both operands, or None for float32.
         multiplier: circuit of every product, or None for the exact one.
         accumulator: how products are added, or None for exact sums.
     """
 
     structure: nn.Module | None
-    operand: IntegerOperands | None
+    operand: Operands | None
     multiplier: Multiplier | None
     accumulator: Accumulator | None
 
@@ -43,10 +42,6 @@ class Slots(nn.Module):
         self.observers: list[Observer] | None = None
         self.taken: list[Tensor] | None = None
 
-    def circuit(self) -> Multiplier:
-        """The circuit of every product."""
-        return self.multiplier or catalogue.get(EXACT_MULTIPLIER)
-
     def facts(self) -> dict[str, float]:
         """Figures that demands need and only the built operation knows; a product of activations stores nothing."""
         return {"weight_nonzeros": 0.0}
@@ -59,7 +54,7 @@ class Slots(nn.Module):
         """
         if self.operand is None:
             raise PlanError(f"site {self.site.name!r} computes in floating point; give it an OPERAND choice")
-        return self.operand.products(self.circuit(), self.accumulator, self.site.name)
+        return self.operand.products(self.multiplier, self.accumulator, self.site.name)
 
 
 class EmulatedLayer(Slots):
@@ -121,9 +116,9 @@ class EmulatedLayer(Slots):
             return self._finish(self._native(x, weight))
         return self._emulate(x, weight, self.operand)
 
-    def _emulate(self, x: Tensor, weight: Tensor, operand: IntegerOperands) -> Tensor:
+    def _emulate(self, x: Tensor, weight: Tensor, operand: Operands) -> Tensor:
         coder = operand.weight
-        assert isinstance(coder, WeightCode)
+        assert isinstance(coder, WeightCoder)
         scale, zero = coder.scale_and_zero(weight)
         weight_codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
         codes = operand.input.codes(x)
@@ -141,15 +136,15 @@ class EmulatedLayer(Slots):
         return self._finish(straight_through(exact, smooth))
 
     def stored_codes(self) -> tuple[Tensor, int, bool]:
-        """Weight codes as they lie in memory: float32 whole numbers in the weight's shape, their width, signedness.
+        """Weight codes in the weight's shape, float32, the width of their words in memory, and signedness of these.
 
         Raises:
             PlanError: the site stores floating point.
         """
-        if self.operand is None or not isinstance(self.operand.weight, WeightCode):
+        if self.operand is None or not isinstance(self.operand.weight, WeightCoder):
             raise PlanError(f"site {self.site.name!r} stores no integer weights; give it an OPERAND choice")
         coder, weight = self.operand.weight, self.used_weight()
-        return coder.codes(weight, *coder.scale_and_zero(weight)), coder.bits, coder.symmetric
+        return coder.codes(weight, *coder.scale_and_zero(weight)), coder.bits, coder.stored_signed
 
     def integer_sums(self, codes: Tensor) -> Tensor:
         """Accumulator contents for input codes in units of (input code) x (weight code), zero-points corrected.
@@ -161,12 +156,12 @@ class EmulatedLayer(Slots):
         """
         weight_codes, _, _ = self.stored_codes()
         assert self.operand is not None  # stored_codes has checked
-        assert isinstance(self.operand.weight, WeightCode)
+        assert isinstance(self.operand.weight, WeightCoder)
         _, zero = self.operand.weight.scale_and_zero(self.used_weight())
         with torch.no_grad():
             return self._integer(codes, weight_codes, zero, self.operand)
 
-    def _integer(self, codes: Tensor, weight_codes: Tensor, weight_zero: Tensor, operand: IntegerOperands) -> Tensor:
+    def _integer(self, codes: Tensor, weight_codes: Tensor, weight_zero: Tensor, operand: Operands) -> Tensor:
         """Sum of (a - za)(w - zw) with circuit products for a w and exact sums for the cross terms.
 
         Cross terms are added in float64: they may exceed what float32 holds exactly where the products do not.
@@ -182,7 +177,7 @@ class EmulatedLayer(Slots):
         if input_zero:
             per_output = matrix.flatten(1).sum(1, dtype=torch.float64)
             sums = sums - (input_zero * per_output).reshape(column)
-        if isinstance(operand.weight, WeightCode) and not operand.weight.symmetric:
+        if isinstance(operand.weight, WeightCoder) and not operand.weight.symmetric:
             zero = self._expand(weight_zero).to(torch.float64)
             zero = zero.repeat_interleave(len(matrix) // len(zero)) if self.transposed else zero
             inputs = self._window_sums(padded, matrix) - input_zero * math.prod(matrix.shape[1:])
@@ -274,7 +269,7 @@ class EmulatedLayer(Slots):
     def facts(self) -> dict[str, float]:
         """Figures that demands need: stored weights whose value is not zero."""
         weight = self.used_weight()
-        if self.operand is None or not isinstance(self.operand.weight, WeightCode):
+        if self.operand is None or not isinstance(self.operand.weight, WeightCoder):
             return {"weight_nonzeros": float(torch.count_nonzero(weight))}
         coder = self.operand.weight
         scale, zero = coder.scale_and_zero(weight)

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from laxity.core.demand import IntArray, OperandTrace
 from laxity.core.seeds import stream
 from laxity.emulate.build import emulated
-from laxity.emulate.layer import EmulatedLayer, Slots
-from laxity.kernels.analysis import signed_table
-from laxity.techniques.data.codes import WeightCode
+from laxity.emulate.layer import EmulatedLayer
+from laxity.techniques.data.operands import ScalarProduct, WeightCoder
 
 SEGMENTS = 64
 STEPS = 33
@@ -32,22 +31,27 @@ def operand_traces(model: nn.Module, inputs: Tensor, *, seed: int, tile_rows: in
         seed: root seed.
         tile_rows: rows of the array, over which partial sums run.
     """
-    layers = [m for m in emulated(model) if m.operand is not None and isinstance(m.operand.weight, WeightCode)]
+    found = {m: _scalar(m) for m in emulated(model) if isinstance(m, EmulatedLayer)}
+    layers = {layer: scalar for layer, scalar in found.items() if scalar is not None}
     for layer in layers:
         layer.taken = []
     try:
         model(inputs[:TRACE_SAMPLES])
         return {
-            layer.site.name: _cut(layer, layer.taken[0], seed, tile_rows)
-            for layer in layers
-            if isinstance(layer, EmulatedLayer) and layer.taken
+            layer.site.name: _cut(layer, scalar, layer.taken[0], seed, tile_rows)
+            for layer, scalar in layers.items()
+            if layer.taken
         }
     finally:
         for layer in layers:
             layer.taken = None
 
 
-def _cut(layer: EmulatedLayer, codes: Tensor, seed: int, tile_rows: int) -> OperandTrace:
+def _scalar(layer: EmulatedLayer) -> ScalarProduct | None:
+    return None if layer.operand is None else layer.operand.scalar(layer.multiplier, layer.site.name)
+
+
+def _cut(layer: EmulatedLayer, scalar: ScalarProduct, codes: Tensor, seed: int, tile_rows: int) -> OperandTrace:
     columns, weights = _matrix_form(layer, codes)
     groups, positions, reduction = columns.shape
     outputs = weights.shape[1]
@@ -55,7 +59,6 @@ def _cut(layer: EmulatedLayer, codes: Tensor, seed: int, tile_rows: int) -> Oper
     draws = rng.random((SEGMENTS, 4))
     scaled = (draws * [groups, outputs, reduction, max(1, positions - STEPS + 1)]).astype(np.int64)
     steps = np.arange(STEPS)
-    table, low_a, low_w = _products(layer)
     activations = np.empty((SEGMENTS, STEPS), np.int64)
     sums = np.empty((SEGMENTS, STEPS), np.int64)
     chosen = np.empty(SEGMENTS, np.int64)
@@ -65,10 +68,8 @@ def _cut(layer: EmulatedLayer, codes: Tensor, seed: int, tile_rows: int) -> Oper
         window = columns[g][rows, top : k + 1]
         column = weights[g, n, top : k + 1]
         activations[i], chosen[i] = window[:, -1], column[-1]
-        sums[i] = table[window[:, :-1] - low_a, (column[:-1] - low_w)[None]].sum(1)
-    assert layer.operand is not None  # chosen by the caller
-    up_a, up_w = layer.operand.shifts(layer.circuit(), layer.site.name)
-    activations, chosen = activations << up_a, chosen << up_w
+        sums[i] = scalar.compute(window[:, :-1], column[None, :-1]).sum(1)
+    activations, chosen = activations << scalar.shifts[0], chosen << scalar.shifts[1]
     return OperandTrace(
         np.abs(activations), (activations < 0).astype(np.int64), np.abs(chosen), (chosen < 0).astype(np.int64), sums
     )
@@ -77,7 +78,7 @@ def _cut(layer: EmulatedLayer, codes: Tensor, seed: int, tile_rows: int) -> Oper
 def _matrix_form(layer: EmulatedLayer, codes: Tensor) -> tuple[IntArray, IntArray]:
     """Codes as (groups, positions, reduction) over all samples, and weight codes as (groups, outputs, reduction)."""
     operand = layer.operand
-    assert operand is not None and isinstance(operand.weight, WeightCode)  # noqa: PT018 (chosen by the caller)
+    assert operand is not None and isinstance(operand.weight, WeightCoder)  # noqa: PT018 (chosen by the caller)
     weight = layer.used_weight()
     weight_codes = layer.as_convolution(operand.weight.codes(weight, *operand.weight.scale_and_zero(weight)))
     geometry = layer.geometry()
@@ -88,11 +89,3 @@ def _matrix_form(layer: EmulatedLayer, codes: Tensor) -> tuple[IntArray, IntArra
 
 def _integers(values: Tensor) -> IntArray:
     return values.cpu().numpy().astype(np.int64)
-
-
-def _products(layer: Slots) -> tuple[IntArray, int, int]:
-    operand = layer.operand
-    assert operand is not None
-    left, right = operand.input.code_range, operand.weight.code_range
-    shifts = operand.shifts(layer.circuit(), layer.site.name)
-    return signed_table(layer.circuit(), left, right, shifts), left[0], right[0]

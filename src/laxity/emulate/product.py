@@ -7,11 +7,11 @@ from torch import Tensor
 
 from laxity.core.op import Site
 from laxity.emulate.layer import Slots
-from laxity.techniques.data.codes import ActivationCode, straight_through
+from laxity.techniques.data.operands import InputCoder, straight_through
 
 
 class EmulatedProduct(Slots):
-    """``left @ right`` with both operands coded as integers."""
+    """``left @ right`` with both operands coded."""
 
     channel_axis = 0
 
@@ -26,8 +26,10 @@ class EmulatedProduct(Slots):
         if self.operand is None or self.observers is not None:
             return torch.matmul(left, right)
         a_code, b_code = self.operand.input, self.operand.weight
-        assert isinstance(b_code, ActivationCode)
+        assert isinstance(b_code, InputCoder)
         a, b = a_code.codes(left), b_code.codes(right)
+        if self.taken is not None:
+            self.taken.extend((a, b))
         with torch.no_grad():
             sums = self._integer(a, b, float(a_code.zero)).to(torch.float32) * (a_code.scale * b_code.scale)
         if not (torch.is_grad_enabled() and (left.requires_grad or right.requires_grad)):

@@ -136,7 +136,7 @@ def emulate_layer(layer, x, choice=None, multiplier=None):
 
 def reference_sums(layer, emulated, codes):
     """Reference for the integer sums of `emulated`, which replaces `layer`, as float64 in units of code x code."""
-    circuit, operand = emulated.circuit(), emulated.operand
+    circuit, operand = emulated.operand.circuit(emulated.multiplier), emulated.operand
     shifts = (circuit.a_bits - operand.input.bits, circuit.b_bits - operand.weight.bits)
     weight_codes, _, _ = emulated.stored_codes()
     _, zero = operand.weight.scale_and_zero(emulated.used_weight())

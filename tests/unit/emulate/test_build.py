@@ -80,7 +80,7 @@ def test_every_site_is_emulated_functions_too(network, inputs):
     assert isinstance(found[":matmul#0"], EmulatedProduct)
     assert isinstance(found[":conv2d#0"], EmulatedLayer)
     for layer in found.values():
-        assert layer.circuit() == catalogue.get("drum8_4")
+        assert layer.operand.circuit(layer.multiplier) == catalogue.get("drum8_4")
         layer.taken = []
     model(inputs[:2])
     assert all(layer.taken or isinstance(layer, EmulatedProduct) for layer in found.values())
@@ -373,7 +373,7 @@ def test_slots_of_a_built_layer(network, inputs):
     assert layer.structure is not None
     assert layer.operand.weight.bits == 4
     assert layer.multiplier.name == "drum8_4"
-    assert layer.operand.shifts(layer.circuit(), layer.site.name) == (0, 4)
+    assert layer.operand.shifts(layer.operand.circuit(layer.multiplier), layer.site.name) == (0, 4)
     bare = EmulatedLayer(layer.site, network.conv)
     with pytest.raises(PlanError, match="site 'conv' computes in floating point; give it an OPERAND choice"):
         bare.products()

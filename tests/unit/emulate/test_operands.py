@@ -75,7 +75,7 @@ def test_traces_equal_brute_force(ref, kind, choice, name):
     zero = int(emulated.operand.input.zero)
     columns, weights = matrix_form(layer, codes, weight.numpy().astype(np.int64), zero)
     groups, positions, reduction = columns.shape
-    shifts = emulated.operand.shifts(emulated.circuit(), emulated.site.name)
+    shifts = emulated.operand.shifts(emulated.operand.circuit(emulated.multiplier), emulated.site.name)
     draws = stream(3, "operands", "0").random((SEGMENTS, 4))
     limits = [groups, weights.shape[1], reduction, max(1, positions - STEPS + 1)]
     circuit = catalogue.get(name)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from laxity.circuits import Multiplier
+from laxity.circuits import Multiplier, catalogue
+from laxity.core.demand import EXACT_MULTIPLIER, IntArray
 from laxity.core.errors import DataError, PlanError
 from laxity.kernels import Accumulator, Products, products_for
+from laxity.kernels.analysis import signed_table
+from laxity.techniques.data.operands import InputCoder, Operands, ScalarProduct, WeightCoder, straight_through
 from laxity.techniques.data.ranges import input_limits, weight_ratio
 
 
-def straight_through(value: Tensor, smooth: Tensor) -> Tensor:
-    """`value`, to the last bit, with the gradient of `smooth`."""
-    return value.detach() + (smooth - smooth.detach())
-
-
-class ActivationCode(nn.Module):
+class ActivationCode(InputCoder):
     """Per-tensor integer code of an activation: ``q = clip(round(x / scale) + zero, low, high)``.
 
     Symmetric codes are unsigned with zero 0 where no negative value was seen, else signed without the most negative
@@ -29,8 +27,6 @@ class ActivationCode(nn.Module):
         percentile: used by ``percentile``.
     """
 
-    scale: Tensor
-    zero: Tensor
     limits: Tensor
 
     def __init__(self, bits: int, scheme: str, method: str, percentile: float) -> None:
@@ -81,7 +77,7 @@ class ActivationCode(nn.Module):
         return straight_through((codes - self.zero) * self.scale, x * inside)
 
 
-class WeightCode(nn.Module):
+class WeightCode(WeightCoder):
     """Integer code of a weight, per tensor or per output channel; the range follows the weight while it trains.
 
     Args:
@@ -156,18 +152,15 @@ class WeightCode(nn.Module):
         return values.reshape(shape)
 
 
-class IntegerOperands(nn.Module):
-    """Content of the OPERAND slot: the codes of both operands of a site.
+class IntegerOperands(Operands):
+    """Whole-number codes of both operands."""
 
-    Attributes:
-        input: code of the (left) activation.
-        weight: code of the weight; for a product of two activations, the code of the right activation.
-    """
+    input: ActivationCode
+    weight: WeightCode | ActivationCode
 
-    def __init__(self, input_code: ActivationCode, weight_code: WeightCode | ActivationCode) -> None:
-        super().__init__()
-        self.input = input_code
-        self.weight = weight_code
+    def circuit(self, multiplier: Multiplier | None) -> Multiplier:
+        """The circuit of every product."""
+        return multiplier or catalogue.get(EXACT_MULTIPLIER)
 
     def shifts(self, circuit: Multiplier, name: str) -> tuple[int, int]:
         """How far both codes are shifted up so that narrow ones occupy the upper bits of the circuit's operands.
@@ -183,11 +176,22 @@ class IntegerOperands(nn.Module):
             )
         return shifts
 
-    def products(self, circuit: Multiplier, accumulator: Accumulator | None, name: str) -> tuple[Products, float]:
-        """The kernel for these codes, and the power of two by which its sums must be multiplied.
-
-        Raises:
-            PlanError: the codes of site `name` do not fit the circuit.
-        """
+    def products(
+        self, multiplier: Multiplier | None, accumulator: Accumulator | None, name: str
+    ) -> tuple[Products, float]:
+        """See `Operands.products`."""
+        circuit = self.circuit(multiplier)
         shifts = self.shifts(circuit, name)
         return products_for(circuit, self.input.code_range, self.weight.code_range, shifts, accumulator)
+
+    def scalar(self, multiplier: Multiplier | None, name: str) -> ScalarProduct:
+        """See `Operands.scalar`."""
+        circuit = self.circuit(multiplier)
+        shifts = self.shifts(circuit, name)
+        left, right = self.input.code_range, self.weight.code_range
+        table = signed_table(circuit, left, right, shifts)
+
+        def compute(a: IntArray, w: IntArray) -> IntArray:
+            return table[a - left[0], w - right[0]]
+
+        return ScalarProduct(shifts, compute)
