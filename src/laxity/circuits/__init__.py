@@ -1,6 +1,10 @@
 """Arithmetic circuits: one netlist, and all that follows from it (table, errors, Verilog, area, delay, energy)."""
 
+from laxity.circuits import adder_catalogue
+from laxity.circuits.accumulate import accumulator_stage, curable_correction, curable_stage
 from laxity.circuits.activity import Switching, switching_energy
+from laxity.circuits.adder import Adder, AdditionErrors
+from laxity.circuits.adder_family import ADDERS, AdderFamily, adder_family
 from laxity.circuits.builder import CircuitBuilder
 from laxity.circuits.catalogue import circuit, describe, get, names
 from laxity.circuits.cells import CellLibrary, default_library, load_library
@@ -15,7 +19,11 @@ from laxity.circuits.timing import delay_ns
 from laxity.circuits.verilog import to_verilog
 
 __all__ = [
+    "ADDERS",
     "MULTIPLIERS",
+    "Adder",
+    "AdderFamily",
+    "AdditionErrors",
     "CellLibrary",
     "Circuit",
     "CircuitBuilder",
@@ -27,7 +35,12 @@ __all__ = [
     "Port",
     "ProcessingElement",
     "Switching",
+    "accumulator_stage",
+    "adder_catalogue",
+    "adder_family",
     "circuit",
+    "curable_correction",
+    "curable_stage",
     "default_library",
     "delay_ns",
     "describe",
