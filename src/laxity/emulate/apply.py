@@ -33,14 +33,16 @@ def approximate(
     *,
     calibration: Tensor | None = None,
     device: str | torch.device = "cpu",
+    exact: Sequence[str] = (),
 ) -> nn.Module:
     """Return a copy of the model that computes what the plan's hardware computes.
 
     Args:
         subject: a task, or a trained model together with `calibration`.
         plan: what to approximate where.
-        calibration: float32 (n, ...) inputs from which the ranges of codes are chosen; a task brings its own.
+        calibration: (n, ...) inputs from which the ranges of codes are chosen; a task brings its own.
         device: where the copy lives.
+        exact: patterns of what cannot be emulated or shall not be, as in `find_sites`.
 
     Returns:
         An ordinary module in eval mode; the subject is not changed. Training that the plan's recovery asks for is
@@ -50,11 +52,11 @@ def approximate(
         PlanError: the plan does not fit the model, or a bare model comes without calibration inputs.
     """
     if isinstance(subject, Task):
-        prepared = prepare(subject.model, subject.example_input, device)
+        prepared = prepare(subject.model, subject.example_input, device, exact)
         return realise(prepared, plan, calibration_inputs(subject, device))
     if calibration is None or not len(calibration):
         raise PlanError("a bare model needs calibration inputs; pass calibration=tensor of shape (n, ...)")
-    prepared = prepare(subject, calibration[:1], device)
+    prepared = prepare(subject, calibration[:1], device, exact)
     return realise(prepared, plan, list(calibration.to(device).split(BATCH_SIZE)))
 
 

@@ -17,12 +17,12 @@ from laxity.emulate.functional import FunctionalModel, emulated_call
 from laxity.emulate.layer import EmulatedLayer, Slots
 from laxity.emulate.observe import Observer
 from laxity.emulate.product import EmulatedProduct
-from laxity.sites.find import argument, run_recorded, sites_of
-from laxity.sites.fold import replace_module
+from laxity.sites.composites import replace_module
+from laxity.sites.find import run_recorded, sites_of
 from laxity.sites.prepare import Prepared
-from laxity.sites.trace import Call
+from laxity.sites.trace import Call, argument, call_name
 from laxity.techniques.context import BuildContext
-from laxity.techniques.data.codes import WeightCode
+from laxity.techniques.data.operands import WeightCoder
 
 _OPTIONS = {
     "conv": ("stride", "padding", "dilation", "groups"),
@@ -43,14 +43,16 @@ def build(prepared: Prepared, plan: Plan) -> nn.Module:
     for choice, names in by_slot[Slot.STRUCTURE]:
         choice.restructure(context, [s for s in prepared.sites if s.name in names])
     calls = run_recorded(context.model, context.example_input)
-    context.sites = _refresh(sites_of(calls, context.model), prepared.sites)
+    context.sites = _refresh(sites_of(calls, context.model, prepared.exact), prepared.sites)
     layers = _replace(context, calls, plan.sites())
     for slot in Slot:
         for choice, names in by_slot[slot]:
             choice.attach(context, [layers[n] for n in layers if n in names])  # type: ignore[misc]
     functional = {n: m for n, m in layers.items() if context.site(n).functional}
-    model = FunctionalModel(context.model, functional) if functional else context.model
-    return model.eval()
+    if not functional:
+        return context.model.eval()
+    known = {call_name(c.owner, c.function, c.ordinal) for c in calls}
+    return FunctionalModel(context.model, functional, known).eval()
 
 
 def _distinct(plan: Plan) -> dict[Slot, list[tuple[Approximation, set[str]]]]:
@@ -78,23 +80,24 @@ def _replace(context: BuildContext, calls: list[Call], names: Iterable[str]) -> 
             continue
         if site.functional:
             layers[site.name] = _functional(site, calls)
-        else:
-            exact = context.model.get_submodule(site.name)
-            layer = EmulatedLayer(site, exact)
-            layer.requires_grad_(False)
+            continue
+        exact = context.model.get_submodule(site.name)
+        layer = EmulatedProduct(site) if site.op.kind == "matmul" else EmulatedLayer(site, exact)
+        layer.requires_grad_(False)
+        if isinstance(layer, EmulatedLayer):
             layer.kept = context.kept.get(site.name)
-            if exact is context.model:
-                context.model = layer
-            else:
-                replace_module(context.model, exact, layer)
-            layers[site.name] = layer
+        if exact is context.model:
+            context.model = layer
+        else:
+            replace_module(context.model, exact, layer)
+        layers[site.name] = layer
     return layers
 
 
 def _functional(site: Site, calls: list[Call]) -> Slots:
     if site.op.kind == "matmul":
         return EmulatedProduct(site)
-    call = next(c for c in calls if f"{c.owner}:{c.kind}#{c.ordinal}" == site.name)
+    call = next(c for c in calls if c.kind == site.op.kind and c.name == site.name)
     names = () if site.op.kind == "linear" else _OPTIONS[site.op.kind[:-2]]
     options = {n: argument(call, 3 + i, n) for i, n in enumerate(names)}
     given = {n: v for n, v in options.items() if v is not None}
@@ -144,7 +147,7 @@ def _set_ranges(layer: Slots) -> None:
             "give inputs that reach it, or leave this site exact"
         )
     operand.input.calibrate(observers[0].values(), layer.site.name)
-    if isinstance(operand.weight, WeightCode):
+    if isinstance(operand.weight, WeightCoder):
         if isinstance(layer, EmulatedLayer):
             operand.weight.calibrate(layer.used_weight())
     else:

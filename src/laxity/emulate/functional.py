@@ -2,49 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from laxity.core.errors import PlanError
 from laxity.core.op import Site
-from laxity.emulate.layer import EmulatedLayer
-from laxity.emulate.product import EmulatedProduct
-from laxity.sites.trace import ModuleStack, factors, operation
+from laxity.emulate.layer import EmulatedLayer, Slots
+from laxity.sites.contraction import Multiply
+from laxity.sites.trace import ModuleStack, call_name, lowering_of, operation
 
 
 class _Redirect(TorchFunctionMode):
-    """Sends the calls of chosen sites to their emulated counterparts."""
+    """Sends the calls of chosen sites to their emulated counterparts.
 
-    def __init__(self, stack: ModuleStack, sites: Mapping[str, nn.Module]) -> None:
+    Args:
+        stack: tells the running module.
+        sites: emulated operations by name of the site.
+        known: names of all calls, without parts, that were there when the sites were found.
+    """
+
+    def __init__(self, stack: ModuleStack, sites: Mapping[str, nn.Module], known: Set[str]) -> None:
         super().__init__()
-        self._stack, self._sites = stack, sites
-        self._counts: dict[tuple[str, str], int] = {}
+        self._stack, self._sites, self._known = stack, sites, known
+        self._chosen = {name.rpartition(".")[0] if _has_part(name) else name for name in sites}
+        self._counts: Counter[tuple[str, str]] = Counter()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        kind = operation(func)
-        if kind is None:
+        kind, owner = operation(func), self._stack.current
+        if kind is None or self._stack.inside(Slots):
             return func(*args, **kwargs)
-        owner = self._stack.current
-        ordinal = self._counts.get((owner, kind), 0)
-        self._counts[owner, kind] = ordinal + 1
-        emulated = self._sites.get(f"{owner}:{kind}#{ordinal}")
-        if emulated is None:
+        name = call_name(owner, kind, self._counts[owner, kind])
+        self._counts[owner, kind] += 1
+        if name not in self._chosen:
+            self._check(name)
             return func(*args, **kwargs)
         with torch._C.DisableTorchFunction():
-            return _call(emulated, func, args, kwargs)
+            emulated = self._sites.get(name)
+            if isinstance(emulated, EmulatedLayer):
+                return emulated(args[0] if args else kwargs["input"])
+            lowering = lowering_of(func, kind)
+            assert lowering is not None  # only functions with a lowering have sites that are products
+            return lowering(lambda part: self._product(f"{name}.{part}" if part else name), args, kwargs)
+
+    def _product(self, name: str) -> Multiply:
+        return self._sites.get(name, torch.matmul)
+
+    def _check(self, name: str) -> None:
+        if name not in self._known:
+            raise PlanError(
+                f"call {name!r} did not run when the sites were found, so it would silently stay exact; find sites "
+                "with an example for which the model makes the same calls, or move the repeated part into a module"
+            )
 
 
-def _call(emulated: nn.Module, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    product = isinstance(emulated, EmulatedProduct)
-    inputs = factors(args, kwargs) if product else (args[0] if args else kwargs["input"],)
-    result: Tensor = emulated(*inputs)
-    return result
+def _has_part(name: str) -> bool:
+    return "." in name.rpartition("#")[2]
 
 
 class FunctionalModel(nn.Module):
@@ -53,18 +73,23 @@ class FunctionalModel(nn.Module):
     Args:
         inner: the model; its own modules are emulated or exact as they are.
         emulated: emulated operation per functional site name.
+        known: names of all functional calls of the model, as `call_name` gives them without a part.
     """
 
-    def __init__(self, inner: nn.Module, emulated: Mapping[str, nn.Module]) -> None:
+    def __init__(self, inner: nn.Module, emulated: Mapping[str, nn.Module], known: Set[str]) -> None:
         super().__init__()
         self.inner = inner
         self.calls = nn.ModuleList(emulated.values())
-        self._names = list(emulated)
+        self._names, self._known = list(emulated), frozenset(known)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the inner model with its chosen calls redirected."""
+        """Run the inner model with its chosen calls redirected.
+
+        Raises:
+            PlanError: the model makes a call that it did not make when its sites were found.
+        """
         stack = ModuleStack(self.inner)
-        with stack.active(), _Redirect(stack, dict(zip(self._names, self.calls, strict=True))):
+        with stack.active(), _Redirect(stack, dict(zip(self._names, self.calls, strict=True)), self._known):
             return self.inner(*args, **kwargs)
 
 

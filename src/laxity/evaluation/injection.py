@@ -15,6 +15,7 @@ from laxity.core.seeds import stream
 from laxity.emulate.build import emulated
 from laxity.evaluation.memory import CodeMemory, WeightMemory, weight_memories
 from laxity.faults import FaultModel
+from laxity.sites.composites import open_composites
 
 
 def inject(model: nn.Module, fault: FaultModel, *, seed: int, example_input: Tensor | None = None) -> nn.Module:
@@ -44,12 +45,12 @@ def inject(model: nn.Module, fault: FaultModel, *, seed: int, example_input: Ten
 
 
 def private_copy(model: nn.Module, example_input: Tensor | None) -> tuple[nn.Module, list[WeightMemory]]:
-    """A deep copy in evaluation mode whose weights can be struck, and its memories.
+    """A deep copy in evaluation mode whose weights can be struck, and its memories; its composite modules are opened.
 
     In a model that mixes floating point and integers, NaN is turned into 0 where it enters an integer site, because an
     integer cannot hold it; infinities saturate by the range of the codes anyway.
     """
-    own = copy.deepcopy(model).eval()
+    own = open_composites(copy.deepcopy(model)).eval()
     memories = weight_memories(own, example_input)
     if not all(isinstance(m, CodeMemory) for m in memories):
         for layer in emulated(own):

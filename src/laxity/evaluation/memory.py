@@ -12,13 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from laxity.core.errors import TaskError
+from laxity.core.errors import PlanError, TaskError
 from laxity.emulate.build import emulated
 from laxity.emulate.functional import FunctionalModel
 from laxity.emulate.layer import EmulatedLayer
 from laxity.faults import Words, decode, encode
-from laxity.sites.find import MODULE_TYPES, argument, plain_layer, run_recorded
-from laxity.techniques.data.codes import WeightCode
+from laxity.sites.find import run_recorded
+from laxity.sites.layers import MODULE_TYPES, plain_layer
+from laxity.sites.trace import LAYERS, argument
+from laxity.techniques.data.operands import WeightCoder
 
 _FORMATS: dict[torch.dtype, tuple[torch.dtype, type[np.unsignedinteger[Any]]]] = {
     torch.float16: (torch.int16, np.uint16),
@@ -54,17 +56,18 @@ class WeightMemory(ABC):
 
 
 class CodeMemory(WeightMemory):
-    """Integer codes of an emulated layer."""
+    """Codes of an emulated layer."""
 
     def __init__(self, layer: EmulatedLayer) -> None:
         clean, bits, signed = layer.stored_codes()
-        self._layer, self._before, self._signed = layer, layer.forced_codes, signed
-        self._codes = clean if self._before is None else self._before
+        self._layer, self._before, self._signed, self._coder = layer, layer.forced_codes, signed, weight_coder(layer)
+        codes = clean if self._before is None else self._before
+        self._shape, self._device = codes.shape, codes.device
+        self._plain = _numpy(self._coder.stored(codes)).reshape(-1)
         self._stored = None if layer.structure is None else _nonzero(layer, clean)
-        kept = _numpy(self._codes).reshape(-1)
-        kept = kept if self._stored is None else kept[self._stored]
-        form = f"{bits}-bit {'sign-magnitude' if signed else 'unsigned'} integers"
-        super().__init__(layer.site.name, encode(kept, bits, signed), bits, form, self._stored is not None)
+        kept = self._plain if self._stored is None else self._plain[self._stored]
+        words = encode(kept, bits, signed)
+        super().__init__(layer.site.name, words, bits, self._coder.form, self._stored is not None)
 
     def write(self, words: Words) -> None:
         """Force the codes of these words on the layer.
@@ -72,9 +75,10 @@ class CodeMemory(WeightMemory):
         Raises:
             DataError: a word has more bits than a code.
         """
-        codes = _numpy(self._codes).reshape(-1).copy()
-        codes[slice(None) if self._stored is None else self._stored] = decode(words, self.width_bits, self._signed)
-        self._layer.forced_codes = torch.from_numpy(codes).reshape(self._codes.shape).to(self._codes.device)
+        plain = self._plain.copy()
+        plain[slice(None) if self._stored is None else self._stored] = decode(words, self.width_bits, self._signed)
+        stored = torch.from_numpy(plain).reshape(self._shape).to(self._device)
+        self._layer.forced_codes = self._coder.restored(stored)
 
     def restore(self) -> None:
         """Force nothing, or what was forced before."""
@@ -157,10 +161,20 @@ def _memory(layer: EmulatedLayer) -> WeightMemory:
     return FloatMemory(layer.site.name, layer.weight, stored)
 
 
+def weight_coder(layer: EmulatedLayer) -> WeightCoder:
+    """The coder of the weight of a layer that stores codes.
+
+    Raises:
+        PlanError: the site stores floating point of 32 bits.
+    """
+    if layer.operand is None or not isinstance(layer.operand.weight, WeightCoder):
+        raise PlanError(f"site {layer.site.name!r} stores no codes; give it an OPERAND choice")
+    return layer.operand.weight
+
+
 def _nonzero(layer: EmulatedLayer, codes: Tensor) -> NDArray[np.bool_]:
     """Which codes stand for a value other than zero; with zero-points this is not the code 0."""
-    coder, weight = layer.operand.weight, layer.used_weight()  # type: ignore[union-attr]
-    assert isinstance(coder, WeightCode)  # stored_codes has checked
+    coder, weight = weight_coder(layer), layer.used_weight()
     values = coder.represent(weight.detach(), codes, *coder.scale_and_zero(weight))
     return _numpy(values != 0).reshape(-1)
 
@@ -176,14 +190,13 @@ def _floating(model: nn.Module, example_input: Tensor | None) -> Iterator[tuple[
             if id(weight) in owned:
                 yield name, owned[id(weight)]
         return
-    prefix = "inner." if root is not model else ""
+    prefix = "inner" if root is not model else ""
     # The model may change its input in place, and the caller's example must stay as it is.
     for call in run_recorded(model, example_input.clone()):
-        weight = argument(call, 1, "weight")
-        if call.kind.startswith(("conv", "linear")) and id(weight) in owned:
-            owner = call.owner.removeprefix(prefix)
-            functional = not plain_layer(modules.get(owner))
-            yield (f"{owner}:{call.kind}#{call.ordinal}" if functional else owner), owned[id(weight)]
+        weight = argument(call, 1, "weight") if call.kind in LAYERS else None
+        if id(weight) in owned:
+            owner, name = (n.removeprefix(prefix).removeprefix(".") for n in (call.owner, call.name))
+            yield (owner if plain_layer(modules.get(owner)) else name), owned[id(weight)]
 
 
 def describe(memories: Sequence[WeightMemory]) -> str:

@@ -3,54 +3,52 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from fnmatch import fnmatchcase
 
 from torch import Tensor, nn
 
 from laxity.core.errors import TaskError
 from laxity.core.op import Op, Site
 from laxity.core.slots import Slot
-from laxity.sites.trace import Call, factors, record
+from laxity.sites import bilinear as _bilinear
+from laxity.sites import recurrent as _recurrent
+from laxity.sites.composites import left_exact, opened_copy
+from laxity.sites.layers import Product, plain_layer
+from laxity.sites.trace import LAYERS, Call, argument, record
 
-MODULE_TYPES: tuple[type[nn.Module], ...] = (
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
-    nn.Linear,
-)
+COMPOSITES = (_bilinear, _recurrent)
+"""Modules whose import registers how composite modules are opened, beyond those that tracing imports."""
+
 WEIGHT_SLOTS = (Slot.STRUCTURE, Slot.OPERAND, Slot.MULTIPLIER)
 MATMUL_SLOTS = (Slot.OPERAND, Slot.MULTIPLIER)
+_SHOWN = 5
 
 
-def find_sites(model: nn.Module, example_input: Tensor) -> list[Site]:
+def find_sites(model: nn.Module, example_input: Tensor, exact: Sequence[str] = ()) -> list[Site]:
     """Find convolutions of every kind, linear layers and matrix products, in order of execution.
+
+    Recurrent layers and attention are found as the linear layers and products that they consist of.
 
     Args:
         model: any module; it is run once in evaluation mode, without gradients, and stays as it is.
-        example_input: float32 (n, ...), of which the first sample is used.
+        example_input: (n, ...), of which the first sample is used.
+        exact: patterns of module paths, sites and calls to leave exact, for example ``"decoder.*"``; a pattern that
+            matches a module covers everything inside it.
 
     Raises:
-        TaskError: the model does not run on the example, or has nothing to approximate.
+        TaskError: the model does not run on the example, has nothing to approximate, or multiplies and accumulates in
+            a way that cannot be emulated and is not left exact; a pattern matches nothing.
     """
     modes = [(m, m.training) for m in model.modules()]
     model.eval()
     try:
-        return sites_of(run_recorded(model, example_input[:1]), model)
+        opened = opened_copy(model, exact)
+        return sites_of(run_recorded(opened, example_input[:1]), opened, exact)
     finally:
         for module, training in modes:
             module.training = training
-
-
-def plain_layer(module: nn.Module | None) -> bool:
-    """Whether a module computes what its convolution or linear type computes; subclasses may compute something else."""
-    base = next((t for t in MODULE_TYPES if isinstance(module, t)), None)
-    same = ("forward", "_conv_forward")
-    return base is not None and all(getattr(type(module), n, None) is getattr(base, n, None) for n in same)
 
 
 def run_recorded(model: nn.Module, example_input: Tensor) -> list[Call]:
@@ -67,49 +65,84 @@ def run_recorded(model: nn.Module, example_input: Tensor) -> list[Call]:
         raise TaskError(f"the model does not run on an input of shape {shape}: {what}") from error
 
 
-def sites_of(calls: Iterable[Call], model: nn.Module) -> list[Site]:
+def sites_of(calls: Iterable[Call], model: nn.Module, exact: Sequence[str] = ()) -> list[Site]:
     """Sites among recorded calls; calls of one shared module become one site.
 
+    Args:
+        calls: one recorded pass of an opened model.
+        model: that model.
+        exact: see `find_sites`.
+
     Raises:
-        TaskError: there is none.
+        TaskError: there is none, one cannot be emulated, or a pattern matches nothing.
     """
     modules = dict(model.named_modules())
-    stored = {id(t) for t in (*model.parameters(), *model.buffers())}
     found: dict[str, Site] = {}
+    names: list[str] = []
+    opaque: list[Call] = []
     for call in calls:
-        if call.kind in {"other", "batch_norm", "attention"}:
+        if call.kind not in LAYERS | {"matmul", "opaque"}:
             continue
-        module = modules.get(call.owner)
-        functional = not plain_layer(module)
-        name = f"{call.owner}:{call.kind}#{call.ordinal}" if functional else call.owner
+        functional = not _is_site(modules.get(call.owner), call.kind)
+        name = call.name if functional else call.owner
+        names.append(name)
+        if left_exact(name, exact):
+            continue
+        if call.kind == "opaque":
+            opaque.append(call)
+            continue
+        op = _op(call)
         if name in found:
-            seen = found[name]
-            found[name] = replace(seen, op=replace(seen.op, calls=seen.op.calls + 1))
-            continue
-        found[name] = Site(name, _op(call), _slots(call, functional, stored), name, functional)
-    if not found:
-        raise TaskError("the model has no convolution, linear layer or matrix product to approximate")
+            found[name] = replace(found[name], op=_again(found[name].op, op))
+        else:
+            product = functional or call.kind == "matmul"
+            found[name] = Site(name, op, MATMUL_SLOTS if product else WEIGHT_SLOTS, name, functional)
+    _check(found, names, opaque, modules, exact)
     return list(found.values())
 
 
-def _slots(call: Call, functional: bool, stored: set[int]) -> tuple[Slot, ...]:
-    """Slots of a call; a functional call whose weight is computed on the fly has none."""
-    if call.kind == "matmul":
-        return MATMUL_SLOTS
-    if not functional:
-        return WEIGHT_SLOTS
-    return MATMUL_SLOTS if id(argument(call, 1, "weight")) in stored else ()
+def _is_site(module: nn.Module | None, kind: str) -> bool:
+    """Whether a module is nothing but the operation that it was seen to call."""
+    return type(module) is Product if kind == "matmul" else plain_layer(module)
 
 
-def argument(call: Call, position: int, name: str, default: Any = None) -> Any:
-    """Positional or keyword argument of a call."""
-    return call.args[position] if len(call.args) > position else call.kwargs.get(name, default)
+def _check(
+    found: dict[str, Site], names: list[str], opaque: list[Call], modules: dict[str, nn.Module], exact: Sequence[str]
+) -> None:
+    for pattern in exact:
+        if not any(left_exact(n, [pattern]) for n in names) and not any(fnmatchcase(p, pattern) for p in modules if p):
+            raise TaskError(
+                f"exact={pattern!r} matches no module, site or call; call find_sites without it to see their names"
+            )
+    if opaque:
+        listed = "; ".join(f"{c.name!r} ({c.reason})" for c in opaque[:_SHOWN])
+        more = f" and {len(opaque) - _SHOWN} more" if len(opaque) > _SHOWN else ""
+        raise TaskError(
+            f"the model multiplies and accumulates where this cannot be emulated: {listed}{more}; write it with "
+            f"torch.matmul or a linear layer, or leave it exact with exact=[{opaque[0].name!r}]"
+        )
+    if not found:
+        raise TaskError("the model has no convolution, linear layer or matrix product to approximate")
+
+
+def _again(seen: Op, op: Op) -> Op:
+    """A site that runs once more; calls of another size are counted as more rows of a single call."""
+    if replace(seen, calls=1) == op:
+        return replace(seen, calls=seen.calls + 1)
+    rows = round((seen.macs + op.macs) / (seen.groups * seen.reduction * seen.columns))
+    return replace(
+        seen,
+        input_shape=(seen.input_elements + op.input_elements,),
+        output_shape=(seen.output_elements + op.output_elements,),
+        rows=rows,
+        calls=1,
+    )
 
 
 def _op(call: Call) -> Op:
     """The operation of a call on one sample; whatever stands beside the sample in the first dimension is part of it."""
     if call.kind == "matmul":
-        return _matmul(call, *factors(call.args, call.kwargs))
+        return _matmul(call, *call.args)
     data, weight = argument(call, 0, "input"), argument(call, 1, "weight")
     sample_in, sample_out = _sample(data), _sample(call.output)
     if call.kind == "linear":

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from laxity.sites.find import plain_layer
+from laxity.sites.composites import replace_module
+from laxity.sites.layers import plain_layer
 from laxity.sites.trace import Call
 
 Norms = dict[str, tuple[Tensor, Tensor]]
@@ -47,14 +48,6 @@ def fold_batch_norm(model: nn.Module, calls: Sequence[Call]) -> Norms:
         norms[source.owner] = _absorb(layer, norm)
         replace_module(model, norm, nn.Identity())
     return norms
-
-
-def replace_module(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Put `new` in the place of `old` under every name that it has; `old` is not the model itself."""
-    for parent in model.modules():
-        for name, child in parent._modules.items():
-            if child is old:
-                parent._modules[name] = new
 
 
 def _foldable(layer: nn.Module, source: Call, norm: Call, calls: Sequence[Call]) -> bool:

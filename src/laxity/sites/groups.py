@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from laxity.core.errors import ToolError
 from laxity.core.op import Site
-from laxity.sites.find import MODULE_TYPES
+from laxity.sites.layers import MODULE_TYPES
 
 
 def load_torch_pruning() -> Any:
@@ -40,9 +40,12 @@ def channel_groups(model: nn.Module, example_input: Tensor, sites: Sequence[Site
     pruning = load_torch_pruning()
     groups: dict[str, str] = {}
     with torch.no_grad():
-        shape = model(example_input).shape
+        output = model(example_input)
+    if not isinstance(output, Tensor):
+        return {}
+    shape = output.shape
     for site in sites:
-        if site.functional or site.name in groups or site.op.groups > 1:
+        if site.op.kind == "matmul" or site.functional or site.name in groups or site.op.groups > 1:
             continue
         members = _try_removal(pruning, model, example_input, site.name, shape)
         for member in members:

@@ -92,7 +92,7 @@ def test_order_of_execution_functions_and_shared_modules():
     assert sum(s.op.macs for s in sites) == counted_macs(model, x)
 
 
-def test_weights_computed_on_the_fly_have_no_slots():
+def test_weights_computed_on_the_fly_are_operands_of_products():
     class Generated(nn.Module):
         def __init__(self):
             super().__init__()
@@ -102,7 +102,7 @@ def test_weights_computed_on_the_fly_have_no_slots():
             return F.linear(self.fc(x), torch.tanh(self.fc.weight))
 
     sites = find_sites(Generated(), torch.randn(1, 4))
-    assert [(s.name, s.slots) for s in sites] == [("fc", ALL), (":linear#0", ())]
+    assert [(s.name, s.op.kind, s.slots) for s in sites] == [("fc", "linear", ALL), (":linear#0", "matmul", PRODUCT)]
 
 
 def test_layers_with_a_forward_of_their_own_are_not_taken_for_plain_ones():
@@ -115,8 +115,10 @@ def test_layers_with_a_forward_of_their_own_are_not_taken_for_plain_ones():
     class Renamed(nn.Conv2d):
         """Still the plain layer."""
 
-    found = find_sites(nn.Sequential(Standardised(2, 3, 3), Renamed(3, 3, 3)), torch.randn(1, 2, 8, 8))
-    assert [(s.name, s.slots) for s in found] == [("0:conv2d#0", ()), ("1", ALL)]
+    model, x = nn.Sequential(Standardised(2, 3, 3), Renamed(3, 3, 3)), torch.randn(1, 2, 8, 8)
+    found = find_sites(model, x)
+    assert [(s.name, s.op.kind, s.slots) for s in found] == [("0:conv2d#0", "matmul", PRODUCT), ("1", "conv2d", ALL)]
+    assert sum(s.op.macs for s in found) == counted_macs(model, x)
 
 
 def test_one_layer_under_two_names_is_one_site():

@@ -1,0 +1,132 @@
+"""Modules that are several operations: opened into children that are one operation each.
+
+An opened module computes what the original computes, in plain torch, by calling its children: linear layers and
+`Product`. These children are sites with a path like any other layer, and everything that works on layers works on
+them. One file per family registers how its modules are opened; other packages can do the same with `composite`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import Tensor, nn
+
+Opener = Callable[[Any], nn.Module]
+
+
+@dataclass(frozen=True, slots=True)
+class Composite:
+    """How modules of a type are opened.
+
+    Attributes:
+        kind: the type.
+        opener: maps a module of the type to its opened form, or to itself, changed in place.
+        subclasses: whether subclasses with a forward method of their own are meant too.
+    """
+
+    kind: type[nn.Module]
+    opener: Opener
+    subclasses: bool
+
+    def fits(self, module: nn.Module) -> bool:
+        """Whether `module` is to be opened this way."""
+        same = getattr(type(module), "forward", None) is getattr(self.kind, "forward", None)
+        return isinstance(module, self.kind) and (self.subclasses or same)
+
+
+_COMPOSITES: list[Composite] = []
+
+
+def composite(*kinds: type[nn.Module], subclasses: bool = False) -> Callable[[Opener], Opener]:
+    """Register a function that opens modules of the given types; the latest registration that fits a module counts.
+
+    Args:
+        *kinds: module types. Subclasses that keep the forward method are opened too.
+        subclasses: open subclasses with another forward method as well.
+    """
+
+    def register(opener: Opener) -> Opener:
+        _COMPOSITES.extend(Composite(kind, opener, subclasses) for kind in kinds)
+        return opener
+
+    return register
+
+
+def open_composites(model: nn.Module, exact: Sequence[str] = ()) -> nn.Module:
+    """Open every registered composite module of a model, in place; hooks of the user move to the opened module.
+
+    Args:
+        model: a private copy.
+        exact: patterns of paths to leave as they are, see `left_exact`.
+
+    Returns:
+        The model, or its opened form where the model itself is a composite.
+    """
+    for module, way in list(_to_open(model, exact)):
+        opened = way.opener(module)
+        if opened is module:
+            continue
+        opened.train(module.training)
+        _move_hooks(module, opened)
+        if module is model:
+            model = opened
+        else:
+            replace_module(model, module, opened)
+    return model
+
+
+def opened_copy(model: nn.Module, exact: Sequence[str] = ()) -> nn.Module:
+    """The model itself where it has no composite module, else an opened copy."""
+    return open_composites(copy.deepcopy(model), exact) if any(True for _ in _to_open(model, exact)) else model
+
+
+def replace_module(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    """Put `new` in the place of `old` under every name that it has; `old` is not the model itself."""
+    for parent in model.modules():
+        for name, child in parent._modules.items():
+            if child is old:
+                parent._modules[name] = new
+
+
+def left_exact(name: str, exact: Iterable[str]) -> bool:
+    """Whether a site, call or module path is left exact: a pattern matches it, its call, or a module around it.
+
+    Patterns are those of `fnmatch`: ``"encoder.*"``, ``"*:einsum#0"``, ``"head"``.
+    """
+    path, _, call = name.partition(":")
+    steps = path.split(".")
+    names = {".".join(steps[:i]) for i in range(1, len(steps) + 1)} | {name}
+    if call:
+        names.add(f"{path}:{call.partition('.')[0]}")
+    return any(fnmatchcase(n, pattern) for n in names for pattern in exact)
+
+
+def linear_of(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """A linear layer that holds the given weight (outputs, inputs) and bias, which are not copied."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")
+    layer.weight = nn.Parameter(weight.detach())
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.detach())
+    return layer
+
+
+def _to_open(model: nn.Module, exact: Sequence[str]) -> Iterator[tuple[nn.Module, Composite]]:
+    for path, module in model.named_modules():
+        way = next((c for c in reversed(_COMPOSITES) if c.fits(module)), None)
+        if way is not None and not left_exact(path, exact):
+            yield module, way
+
+
+def _move_hooks(old: nn.Module, new: nn.Module) -> None:
+    for name in (
+        "_forward_hooks",
+        "_forward_pre_hooks",
+        "_forward_hooks_with_kwargs",
+        "_forward_pre_hooks_with_kwargs",
+        "_forward_hooks_always_called",
+    ):
+        getattr(new, name).update(getattr(old, name))
