@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from laxity.circuits.builder import CircuitBuilder
+from laxity.circuits.formula import Formula
 from laxity.circuits.netlist import Circuit
 from laxity.core.errors import CircuitError
 from laxity.core.registry import Registry
@@ -49,6 +50,7 @@ class Family:
         grid: parameter values of the default catalogue for a width.
         source: publication that defines the family.
         widths: operand widths that the family can build.
+        formula: what the netlist computes in closed form, for operands too wide for a table; None where it has none.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Family:
     grid: Callable[[int], Sequence[tuple[int, ...]]]
     source: str
     widths: tuple[int, ...] = tuple(range(MIN_WIDTH, MAX_WIDTH + 1))
+    formula: Formula | None = None
 
     @property
     def definition(self) -> str:
@@ -114,6 +117,7 @@ def multiplier_family(
     parameters: Sequence[Parameter] = (),
     grid: Callable[[int], Sequence[tuple[int, ...]]] = lambda width: [()],
     widths: Sequence[int] = tuple(range(MIN_WIDTH, MAX_WIDTH + 1)),
+    formula: Formula | None = None,
 ) -> Callable[[Generate], Family]:
     """Return a decorator that turns a generator function into a registered `Family`.
 
@@ -124,7 +128,7 @@ def multiplier_family(
         raise CircuitError(f"multiplier family name {name!r} must be lower-case letters, as in 'drum'")
 
     def wrap(generate: Generate) -> Family:
-        family = Family(name, generate, tuple(parameters), grid, source, tuple(widths))
+        family = Family(name, generate, tuple(parameters), grid, source, tuple(widths), formula)
         return MULTIPLIERS.register(name)(family)
 
     return wrap

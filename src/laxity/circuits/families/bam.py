@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from laxity.circuits.arithmetic import partial_products, row_sum
 from laxity.circuits.builder import CircuitBuilder
 from laxity.circuits.family import Parameter, multiplier_family
+from laxity.circuits.formula import dropped_cells
 
 
 def _grid(n: int) -> list[tuple[int, int]]:
@@ -23,6 +24,7 @@ def _grid(n: int) -> list[tuple[int, int]]:
     ],
     grid=_grid,
     source="H. R. Mahdiani et al., Bio-inspired imprecise computational blocks, IEEE TCAS-I 57(4), 2010",
+    formula=dropped_cells(lambda vbl, hbl: (vbl, hbl)),
 )
 def bam(builder: CircuitBuilder, a: Sequence[int], b: Sequence[int], vbl: int, hbl: int) -> list[int]:
     """Product p = sum of a_i b_j 2^(i+j) over i + j >= vbl and j >= hbl: cells of the array are left out."""

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from laxity.circuits.arithmetic import columns_of, dadda_sum, encode, leading_one, partial_products, shift_left
 from laxity.circuits.builder import CircuitBuilder
 from laxity.circuits.family import MAX_WIDTH, Parameter, multiplier_family
+from laxity.circuits.formula import Formula, top_power
+from laxity.core.demand import IntArray
 
 MIN_KEPT = 3
 """Fewest bits kept: with two, the signed product of the most negative operands would not fit 2n bits."""
+
+
+def _kept(x: IntArray, _: int, k: int) -> list[IntArray]:
+    last = np.maximum(top_power(x) >> (k - 1), 1)
+    return [np.where(last > 1, (x & -last) | last, x)]
 
 
 @multiplier_family(
@@ -19,6 +28,7 @@ MIN_KEPT = 3
     source="S. Hashemi, R. I. Bahar, S. Reda, DRUM: a dynamic range unbiased multiplier for approximate applications, "
     "ICCAD 2015",
     widths=range(MIN_KEPT, MAX_WIDTH + 1),
+    formula=Formula(_kept, _kept),
 )
 def drum(builder: CircuitBuilder, a: Sequence[int], b: Sequence[int], k: int) -> list[int]:
     """Product p = t(a) * t(b), exact product of truncated operands.

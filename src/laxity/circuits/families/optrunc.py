@@ -7,6 +7,12 @@ from collections.abc import Sequence
 from laxity.circuits.arithmetic import columns_of, dadda_sum, partial_products
 from laxity.circuits.builder import CircuitBuilder
 from laxity.circuits.family import Parameter, multiplier_family
+from laxity.circuits.formula import Formula
+from laxity.core.demand import IntArray
+
+
+def _truncated(x: IntArray, _: int, k: int) -> list[IntArray]:
+    return [(x >> k) << k]
 
 
 @multiplier_family(
@@ -14,6 +20,7 @@ from laxity.circuits.family import Parameter, multiplier_family
     parameters=[Parameter("k", "least significant bits cleared in both operands", lambda n: 0, lambda n: n - 1)],
     grid=lambda n: [(k,) for k in range(1, n - 2)],
     source="static operand truncation, the common baseline of approximate multiplier surveys",
+    formula=Formula(_truncated, _truncated),
 )
 def optrunc(builder: CircuitBuilder, a: Sequence[int], b: Sequence[int], k: int) -> list[int]:
     """Product p = (a with its k least significant bits cleared) * (b with its k least significant bits cleared)."""

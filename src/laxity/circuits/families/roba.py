@@ -4,15 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from laxity.circuits.arithmetic import leading_one
 from laxity.circuits.builder import CircuitBuilder
 from laxity.circuits.family import multiplier_family
+from laxity.circuits.formula import Formula, top_power
 from laxity.circuits.netlist import ZERO
+from laxity.core.demand import IntArray
+
+
+def _rounded(x: IntArray) -> IntArray:
+    low = top_power(x)
+    return np.where((2 * x >= 3 * low) & (x > 3), 2 * low, low)
+
+
+def _left(a: IntArray, _: int) -> list[IntArray]:
+    return [_rounded(a), a]
+
+
+def _right(b: IntArray, _: int) -> list[IntArray]:
+    return [b - _rounded(b), _rounded(b)]
 
 
 @multiplier_family(
     "roba",
     source="R. Zendegani et al., RoBA multiplier: a rounding-based approximate multiplier, IEEE TVLSI 25(2), 2017",
+    formula=Formula(_left, _right),
 )
 def roba(builder: CircuitBuilder, a: Sequence[int], b: Sequence[int]) -> list[int]:
     """Product p = r(a) b + r(b) a - r(a) r(b), where r rounds to the nearest power of two.

@@ -1,0 +1,110 @@
+"""Multipliers for operands that are too wide for a table: by closed form, or composed of narrower multipliers."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from laxity.circuits.catalogue import get, parse
+from laxity.circuits.formula import Formula
+from laxity.circuits.multiplier import Multiplier
+from laxity.circuits.simulate import MAX_TABLE_BITS
+from laxity.core.demand import IntArray
+from laxity.core.errors import CircuitError
+
+MAX_TABLE_WIDTH = MAX_TABLE_BITS // 2
+"""Widest operands of a square multiplier with a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class WideMultiplier:
+    """An unsigned multiplier of the catalogue in closed form.
+
+    Attributes:
+        name: in the catalogue, which has the netlist.
+        family: name of the generating family.
+        width: bits of each operand.
+        formula: the function that the netlist computes.
+        parameters: of the family.
+    """
+
+    name: str
+    family: str
+    width: int
+    formula: Formula
+    parameters: tuple[int, ...]
+
+    @property
+    def a_bits(self) -> int:
+        """Width of operand a, the activation."""
+        return self.width
+
+    @property
+    def b_bits(self) -> int:
+        """Width of operand b, the weight."""
+        return self.width
+
+    def product(self, a: IntArray, b: IntArray) -> IntArray:
+        """Products of magnitudes, int64; a and b broadcast against each other."""
+        return self.formula.product(a, b, self.width, self.parameters)
+
+    def features(self, magnitudes: IntArray, *, right: bool) -> IntArray:
+        """Features of one operand, int64 (features, *shape)."""
+        function = self.formula.right if right else self.formula.left
+        return np.stack(list(function(magnitudes, self.width, *self.parameters)))
+
+
+@dataclass(frozen=True, slots=True)
+class ComposedMultiplier:
+    """Products of wide magnitudes from products of their parts: ``sum_ij part(a_i, b_j) << (i a_bits + j b_bits)``.
+
+    The parts of an operand are as wide as the operands of `part`; shifts and additions are exact.
+
+    Attributes:
+        part: unsigned multiplier of the parts.
+    """
+
+    part: Multiplier
+
+    @property
+    def name(self) -> str:
+        """Name of the multiplier of the parts."""
+        return self.part.name
+
+    def pieces(self, a_bits: int, b_bits: int) -> tuple[int, int]:
+        """Into how many parts operands of these widths are split."""
+        return -(-a_bits // self.part.a_bits), -(-b_bits // self.part.b_bits)
+
+
+Core = Multiplier | WideMultiplier | ComposedMultiplier
+"""Content of the MULTIPLIER slot."""
+
+
+@functools.lru_cache(maxsize=256)
+def wide(name: str) -> WideMultiplier:
+    """The closed form of the multiplier called `name`; repeated calls return the same object.
+
+    Raises:
+        RegistryError, CircuitError: as `catalogue.parse`; CircuitError too where the multiplier is signed or its family
+            states no closed form.
+    """
+    family, width, signed, parameters = parse(name)
+    if signed:
+        raise CircuitError(f"{name!r} is signed; closed forms are for magnitudes, so name the unsigned multiplier")
+    if family.formula is None:
+        raise CircuitError(
+            f"family {family.name!r} states no closed form, and a table for {name!r} would be too large; use operands "
+            f"of at most {MAX_TABLE_WIDTH} bits, or compose products of a narrower multiplier"
+        )
+    return WideMultiplier(family.circuit_name(width, parameters), family.name, width, family.formula, parameters)
+
+
+def core(name: str) -> Multiplier | WideMultiplier:
+    """The multiplier called `name`: with its table where that is small enough, else in closed form.
+
+    Raises:
+        RegistryError, CircuitError: as `catalogue.get` and `wide`.
+    """
+    return get(name) if parse(name)[1] <= MAX_TABLE_WIDTH else wide(name)

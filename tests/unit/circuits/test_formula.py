@@ -1,0 +1,94 @@
+"""Closed forms against the netlists that define the families, and composition against its definition."""
+
+import numpy as np
+import pytest
+
+from laxity.circuits import MULTIPLIERS, Multiplier, catalogue, evaluate, multiplier_family
+from laxity.circuits.formula import top_power
+from laxity.circuits.wide import ComposedMultiplier, WideMultiplier, core, wide
+from laxity.core.errors import CircuitError
+
+CLOSED = [kind for kind in MULTIPLIERS.names() if MULTIPLIERS[kind].formula is not None]
+
+
+def wide_names(width):
+    """The grid of every family with a closed form, thinned, with its ends."""
+    found = []
+    for kind in CLOSED:
+        family = MULTIPLIERS[kind]
+        if width in family.widths:
+            grid = list(family.grid(width))
+            found += [family.circuit_name(width, p) for p in sorted({*grid[::5], grid[0], grid[-1]})]
+    return found
+
+
+def test_the_families_that_promise_closed_forms_have_them():
+    assert set(CLOSED) >= {"array", "bam", "coltrunc", "dadda", "drum", "mitchell", "optrunc", "roba", "udm"}
+
+
+@pytest.mark.parametrize("name", [n for w in (3, 4, 6, 8) for n in catalogue.names(w)])
+def test_closed_form_equals_the_table(name):
+    if catalogue.parse(name)[0].formula is None:
+        with pytest.raises(CircuitError, match="states no closed form"):
+            wide(name)
+        return
+    form, table = wide(name), catalogue.get(name).table
+    a, b = np.indices(table.shape)
+    assert np.array_equal(form.product(a, b), table)
+
+
+@pytest.mark.parametrize("name", [*wide_names(12), *wide_names(16)])
+def test_closed_form_equals_the_netlist(name):
+    form = wide(name)
+    top = (1 << form.width) - 1
+    rng = np.random.default_rng(0)
+    edges = np.array([0, 1, 2, 3, 4, 5, 6, 7, 11, 12, 13, top, top - 1, top // 2, top // 2 + 1, 3 << (form.width - 2)])
+    a, b = (e.ravel() for e in np.meshgrid(edges, edges))
+    # Half of the operands are uniform in their logarithm, so that small ones occur.
+    uniform = rng.integers(0, top + 1, (2, 3000))
+    small = np.exp2(rng.uniform(0, form.width, (2, 3000))).astype(np.int64)
+    a, b = np.concatenate([a, uniform[0], small[0]]), np.concatenate([b, uniform[1], small[1]])
+    assert np.array_equal(form.product(a, b), evaluate(catalogue.circuit(name), {"a": a, "b": b})["p"])
+
+
+def test_features_of_a_sum_of_products():
+    form = wide("drum16_6")
+    a, b = np.array([40000, 17]), np.array([3, 999])
+    assert np.array_equal(form.features(a, right=False)[0] * form.features(b, right=True)[0], form.product(a, b))
+
+
+def test_top_power():
+    x = np.arange(70000)
+    assert np.array_equal(top_power(x), [1 << (int(v).bit_length() - 1) if v else 0 for v in x])
+
+
+def test_core_prefers_the_table():
+    assert isinstance(core("drum8_4"), Multiplier)
+    assert isinstance(core("dadda10"), Multiplier)
+    assert isinstance(core("drum16_6"), WideMultiplier)
+    assert core("mitchell12") is wide("mitchell12")
+    assert (core("mitchell12").a_bits, core("mitchell12").b_bits) == (12, 12)
+
+
+def test_signed_closed_forms_are_refused():
+    with pytest.raises(CircuitError, match="'drum16s_6' is signed; closed forms are for magnitudes"):
+        wide("drum16s_6")
+
+
+def test_a_family_without_closed_form_is_refused_beyond_tables(monkeypatch):
+    monkeypatch.setattr(MULTIPLIERS, "_entries", dict(MULTIPLIERS._entries))
+
+    @multiplier_family("zeroes", source="this test")
+    def zeroes(builder, a, b):
+        """Product p = 0."""
+        return [builder.and_(a[0], builder.inv(a[0]))] * (len(a) + len(b))
+
+    with pytest.raises(CircuitError, match="family 'zeroes' states no closed form, and a table for 'zeroes12'"):
+        core("zeroes12")
+
+
+def test_pieces():
+    composed = ComposedMultiplier(catalogue.get("drum8_4"))
+    assert composed.name == "drum8_4"
+    assert composed.pieces(16, 9) == (2, 2)
+    assert composed.pieces(8, 16) == (1, 2)
