@@ -59,6 +59,9 @@ struct Level {
   // Encodes `pixels` x `channels` floats with channels next to each other; channel c goes to out + c * plane.
   bool (*quantise_planes)(const float* x, int64_t pixel_stride, int64_t pixels, int64_t channels, const Quantiser& q,
                           uint8_t* out, int64_t plane);
+  // What the codes of n floats stand for; and a gradient with zeros where they are clipped.
+  void (*represent)(const float* x, int64_t n, const Quantiser& q, float* out);
+  void (*pass_gradient)(const float* gradient, const float* x, int64_t n, const Quantiser& q, float* out);
   // Gathers k rows of a tile: row i of `out` (kTile bytes apart) holds the indices at image + offset[i] + run.source.
   void (*pack)(const uint8_t* image, const int64_t* offset, int64_t k, const Run* runs, int64_t count, uint8_t* out);
   TableMicro table[static_cast<int>(Entries::kCount)][2][kWidths][kMaxBlocks];

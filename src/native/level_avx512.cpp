@@ -9,6 +9,8 @@
 namespace laxity {
 namespace {
 
+#include "elementwise.inl"
+
 // ---------------------------------------------------------------------------------------------------- quantising
 
 struct Encoder {
@@ -129,7 +131,7 @@ struct Table {
   __m512i part[kVectors];
 
   INLINE explicit Table(const uint8_t* bytes) {
-    UNROLL for (int i = 0; i < kVectors; ++i) part[i] = _mm512_load_si512(bytes + 64 * i);
+    UNROLL for (int i = 0; i < kVectors; ++i) part[i] = _mm512_loadu_si512(bytes + 64 * i);
   }
 
   INLINE __m512i at(__m512i index) const {
@@ -305,6 +307,8 @@ const Level* level_avx512() {
     l.name = "avx512";
     l.quantise = quantise;
     l.quantise_planes = quantise_planes;
+    l.represent = represent;
+    l.pass_gradient = pass_gradient;
     l.pack = pack;
     l.scaled = scaled;
     l.natural = natural;

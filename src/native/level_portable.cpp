@@ -7,6 +7,8 @@
 namespace laxity {
 namespace {
 
+#include "elementwise.inl"
+
 bool encode(float x, const Quantiser& q, uint8_t& out) {
   if (!std::isfinite(x)) return false;
   float code = std::nearbyint(x / q.scale) + q.zero;
@@ -95,6 +97,8 @@ const Level* level_portable() {
     l.name = "portable";
     l.quantise = quantise;
     l.quantise_planes = quantise_planes;
+    l.represent = represent;
+    l.pass_gradient = pass_gradient;
     l.pack = pack;
     l.scaled = scaled;
     l.natural = natural;

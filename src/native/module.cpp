@@ -3,12 +3,14 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "image.h"
 #include "level.h"
+#include "parallel.h"
 #include "table.h"
 
 namespace nb = nanobind;
@@ -34,15 +36,39 @@ std::vector<std::string> levels() {
   return found;
 }
 
-Quantiser quantiser(const std::vector<double>& numbers, uintptr_t map) {
-  if (numbers.size() != 4) throw std::invalid_argument("a quantiser has scale, zero, low and high");
-  return {static_cast<float>(numbers[0]), static_cast<float>(numbers[1]), static_cast<float>(numbers[2]),
-          static_cast<float>(numbers[3]), address<const uint8_t>(map)};
+// A quantiser lies in memory as scale, zero, low, high.
+Quantiser quantiser(uintptr_t numbers, uintptr_t map) {
+  const float* q = address<const float>(numbers);
+  return {q[0], q[1], q[2], q[3], address<const uint8_t>(map)};
+}
+
+constexpr int64_t kPiece = 1 << 14;  // elements of one task of an elementwise loop
+
+void represent(const std::string& level_name, int threads, uintptr_t x, int64_t n, uintptr_t code, uintptr_t out) {
+  const Level& level = level_named(level_name.c_str());
+  const Quantiser q = quantiser(code, 0);
+  const nb::gil_scoped_release release;
+  parallel_for(threads, (n + kPiece - 1) / kPiece, [&](int, int64_t piece) {
+    const int64_t from = piece * kPiece;
+    level.represent(address<const float>(x) + from, std::min(kPiece, n - from), q, address<float>(out) + from);
+  });
+}
+
+void pass_gradient(const std::string& level_name, int threads, uintptr_t gradient, uintptr_t x, int64_t n,
+                   uintptr_t code, uintptr_t out) {
+  const Level& level = level_named(level_name.c_str());
+  const Quantiser q = quantiser(code, 0);
+  const nb::gil_scoped_release release;
+  parallel_for(threads, (n + kPiece - 1) / kPiece, [&](int, int64_t piece) {
+    const int64_t from = piece * kPiece;
+    level.pass_gradient(address<const float>(gradient) + from, address<const float>(x) + from,
+                        std::min(kPiece, n - from), q, address<float>(out) + from);
+  });
 }
 
 // Returns false where an input element is not finite; outputs are undefined then.
 bool table_layer(const std::string& level_name, int threads, const std::vector<int64_t>& numbers, uintptr_t x,
-                 const std::vector<double>& code, uintptr_t map, uintptr_t codes, uintptr_t table, int64_t rows,
+                 uintptr_t code, uintptr_t map, uintptr_t codes, uintptr_t table, int64_t rows,
                  int entries, int planes, int bits, int64_t zero_row, bool wide, uintptr_t constants, uintptr_t scale,
                  uintptr_t gain, uintptr_t bias, uintptr_t scaled, uintptr_t sums) {
   const Geometry g = read_geometry(numbers);
@@ -69,5 +95,7 @@ bool table_layer(const std::string& level_name, int threads, const std::vector<i
 NB_MODULE(_native, m) {
   m.doc() = "Sums of products of approximate multipliers, compiled.";
   m.def("levels", &laxity::levels, "Instruction sets that are available here and pass their self-test, best first.");
+  m.def("represent", &laxity::represent);
+  m.def("pass_gradient", &laxity::pass_gradient);
   m.def("table_layer", &laxity::table_layer);
 }
