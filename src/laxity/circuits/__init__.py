@@ -1,7 +1,13 @@
 """Arithmetic circuits: one netlist, and all that follows from it (table, errors, Verilog, area, delay, energy)."""
 
 from laxity.circuits import adder_catalogue
-from laxity.circuits.accumulate import accumulator_stage, curable_correction, curable_stage
+from laxity.circuits.accumulate import (
+    accumulator_stage,
+    curable_correction,
+    curable_stage,
+    curable_states,
+    partial_sums,
+)
 from laxity.circuits.activity import Switching, switching_energy
 from laxity.circuits.adder import Adder, AdditionErrors
 from laxity.circuits.adder_family import ADDERS, AdderFamily, adder_family
@@ -41,6 +47,7 @@ __all__ = [
     "circuit",
     "curable_correction",
     "curable_stage",
+    "curable_states",
     "default_library",
     "delay_ns",
     "describe",
@@ -50,6 +57,7 @@ __all__ = [
     "load_library",
     "multiplier_family",
     "names",
+    "partial_sums",
     "processing_element",
     "product_table",
     "sign_magnitude",

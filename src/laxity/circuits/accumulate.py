@@ -5,10 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from laxity.circuits.adder import Adder
 from laxity.circuits.adder_family import MAX_ADDER_WIDTH, MIN_ADDER_WIDTH
 from laxity.circuits.builder import CircuitBuilder
 from laxity.circuits.netlist import ZERO, Circuit
+from laxity.circuits.simulate import evaluate
 from laxity.core.errors import CircuitError
 
 OVERFLOWS = ("wrap", "saturate")
@@ -98,6 +102,52 @@ def curable_correction(bits: int, cuts: Sequence[int]) -> Circuit:
         total, _ = builder.add(a, addend)
     builder.output("s", total)
     return builder.build()
+
+
+def partial_sums(stage: Circuit, products: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """All contents of an accumulator that starts at 0, by simulation of its gates.
+
+    Args:
+        stage: input ports a (sum) and b (product), output port s.
+        products: int64 (steps, ...), added in order; each is wrapped into the width of the stage.
+
+    Returns:
+        int64 (steps, ...), the two's complement sum after every product.
+    """
+    bits = stage.port("a").width
+    state = np.zeros(products.shape[1:], dtype=np.int64)
+    found = np.empty_like(products)
+    for i, product in enumerate(products & ((1 << bits) - 1)):
+        state = evaluate(stage, {"a": state, "b": product})["s"]
+        found[i] = state
+    return found - ((found >> (bits - 1)) << bits)
+
+
+def curable_states(
+    bits: int, cuts: Sequence[int], products: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Sums and pending carries of a curable accumulator after every step, by simulation of its gates.
+
+    Args:
+        bits: width of sum and product.
+        cuts: as in `curable_stage`.
+        products: int64 (steps, ...), added in order from 0; each is wrapped into `bits`.
+
+    Returns:
+        Two int64 arrays (steps, ...): sums as unsigned words of `bits`, and pending carries as words of one bit per
+        cut. `curable_correction` turns each pair into the exact sum so far.
+
+    Raises:
+        CircuitError: as `curable_stage`.
+    """
+    stage = curable_stage(bits, cuts)
+    out = {port: np.zeros(products.shape[1:], dtype=np.int64) for port in ("s", "d")}
+    found = {port: np.empty_like(products) for port in out}
+    for i, product in enumerate(products & ((1 << bits) - 1)):
+        out = evaluate(stage, {"a": out["s"], "b": product, "c": out["d"]})
+        for port, values in out.items():
+            found[port][i] = values
+    return found["s"], found["d"]
 
 
 def _curable_builder(kind: str, bits: int, cuts: Sequence[int]) -> CircuitBuilder:

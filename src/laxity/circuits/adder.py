@@ -64,6 +64,7 @@ class Adder:
         name: for people; the identity is `key`.
         circuit: input ports a and b of n bits each, output port s of n + 1 bits.
         family: name of the generating family, or ``"custom"``.
+        exact: every sum is known to be exact, so that nobody needs to simulate the gates for it.
 
     Raises:
         CircuitError: the netlist has other ports or is too wide.
@@ -72,6 +73,7 @@ class Adder:
     name: str
     circuit: Circuit
     family: str = "custom"
+    exact: bool = False
 
     def __post_init__(self) -> None:
         """Check the ports."""

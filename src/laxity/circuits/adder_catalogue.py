@@ -61,7 +61,7 @@ def get(name: str) -> Adder:
     """
     family, width, parameters = parse(name)
     netlist = family.build(width, parameters)
-    return Adder(netlist.name, netlist, family.name)
+    return Adder(netlist.name, netlist, family.name, family.exact)
 
 
 def circuit(name: str) -> Circuit:

@@ -30,7 +30,10 @@ class AdderFamily(Family):
     Attributes:
         name, parameters, grid, source, widths: as in `Family`.
         generate: adds the gates of one adder to a builder and returns the n + 1 sum bits.
+        exact: every sum is exact, whatever the parameters.
     """
+
+    exact: bool = False
 
     def build(self, width: int, parameters: Sequence[int] = ()) -> Circuit:
         """Return the netlist with input ports a and b (width bits each) and output port s (width + 1 bits).
@@ -58,6 +61,7 @@ def adder_family(
     parameters: Sequence[Parameter] = (),
     grid: Callable[[int], Sequence[tuple[int, ...]]] = lambda width: [()],
     widths: Sequence[int] = ADDER_WIDTHS,
+    exact: bool = False,
 ) -> Callable[[Generate], AdderFamily]:
     """Return a decorator that turns a generator function into a registered `AdderFamily`.
 
@@ -67,6 +71,7 @@ def adder_family(
         parameters: in the order in which a circuit name lists them.
         grid: parameter values of the default catalogue for a width.
         widths: operand widths that the family can build.
+        exact: every sum is exact; exact adders are emulated without simulating their gates.
 
     Raises:
         CircuitError: the name holds anything but lower-case letters.
@@ -75,7 +80,7 @@ def adder_family(
         raise CircuitError(f"adder family name {name!r} must be lower-case letters, as in 'loa'")
 
     def wrap(generate: Generate) -> AdderFamily:
-        family = AdderFamily(name, generate, tuple(parameters), grid, source, tuple(widths))
+        family = AdderFamily(name, generate, tuple(parameters), grid, source, tuple(widths), exact)
         return ADDERS.register(name)(family)
 
     return wrap

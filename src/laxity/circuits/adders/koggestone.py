@@ -13,6 +13,7 @@ from laxity.circuits.carry import generate_propagate, group, sum_bits
     "koggestone",
     source="P. M. Kogge, H. S. Stone, A parallel algorithm for the efficient solution of a general class of recurrence "
     "equations, IEEE Trans. Computers C-22(8), 1973",
+    exact=True,
 )
 def koggestone(builder: CircuitBuilder, a: Sequence[int], b: Sequence[int]) -> list[int]:
     """Sum s = a + b, exact; parallel prefix of least depth with fan-out two."""

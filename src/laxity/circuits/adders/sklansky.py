@@ -13,6 +13,7 @@ from laxity.circuits.netlist import ZERO
 @adder_family(
     "sklansky",
     source="J. Sklansky, Conditional-sum addition logic, IRE Trans. Electronic Computers EC-9(2), 1960",
+    exact=True,
 )
 def sklansky(builder: CircuitBuilder, a: Sequence[int], b: Sequence[int]) -> list[int]:
     """Sum s = a + b, exact; parallel prefix of least depth with few gates and large fan-out."""
