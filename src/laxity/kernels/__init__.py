@@ -5,15 +5,29 @@ from __future__ import annotations
 from functools import lru_cache
 
 from laxity.circuits import Multiplier
-from laxity.kernels.analysis import CodeRange, factorise, reduce_table, signed_table
+from laxity.kernels import native
+from laxity.kernels.analysis import CodeRange, IntArray, factorise, reduce_table, signed_table
 from laxity.kernels.factored import FactoredProducts
+from laxity.kernels.gather import GatherProducts
 from laxity.kernels.geometry import Geometry, overlap_add
-from laxity.kernels.products import Accumulator, Products, WeightOperand
+from laxity.kernels.products import Accumulator, FusedOperand, FusedProducts, Products, Scaling, WeightOperand
 from laxity.kernels.table import TableProducts
 
-__all__ = ["Accumulator", "CodeRange", "Geometry", "Products", "WeightOperand", "overlap_add", "products_for"]
+__all__ = [
+    "Accumulator",
+    "CodeRange",
+    "FusedOperand",
+    "FusedProducts",
+    "Geometry",
+    "Products",
+    "Scaling",
+    "WeightOperand",
+    "overlap_add",
+    "products_for",
+]
 
 MOST_TERMS = 8
+MOST_ENTRIES = 256
 
 
 @lru_cache(maxsize=512)
@@ -42,8 +56,14 @@ def products_for(
         PlanError: the codes do not fit the circuit.
     """
     table, shift = reduce_table(signed_table(multiplier, left, right, shifts), sum(shifts))
-    if accumulator is not None:
-        return accumulator.products(table, left, right), 2.0**-shift
-    factors = factorise(table, left, right, MOST_TERMS)
-    kernel = TableProducts(left, right, table) if factors is None else FactoredProducts(left, right, factors)
+    kernel = exact_products(table, left, right) if accumulator is None else accumulator.products(table, left, right)
     return kernel, 2.0**-shift
+
+
+def exact_products(table: IntArray, left: CodeRange, right: CodeRange) -> Products:
+    """The kernel of exact sums of products ``table[a - left[0], w - right[0]]``."""
+    factors = factorise(table, left, right, MOST_TERMS)
+    plain = GatherProducts(left, right, table) if factors is None else FactoredProducts(left, right, factors)
+    if native.level() == "torch" or max(table.shape) > MOST_ENTRIES:
+        return plain
+    return TableProducts(left, right, table, plain)

@@ -12,16 +12,19 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """A convolution over codes that are padded already.
+    """A convolution; kernels that take codes take them padded, those that take values pad by the code of zero.
 
     Attributes:
         stride, dilation: one entry per spatial dimension.
         groups: number of groups.
+        before, after: padding per spatial dimension, none where left out.
     """
 
     stride: tuple[int, ...]
     dilation: tuple[int, ...]
     groups: int
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
 
     @property
     def dims(self) -> int:

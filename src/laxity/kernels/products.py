@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ class WeightOperand:
         magnitude: bound on any partial sum of one output.
     """
 
-    data: Tensor
+    data: Any
     shape: tuple[int, ...]
     magnitude: float
 
@@ -39,6 +39,21 @@ class Accumulator(Protocol):
 
     def products(self, table: IntArray, left: CodeRange, right: CodeRange) -> Products:
         """The kernel that adds products ``table[a - left[0], w - right[0]]`` in this way."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FusedOperand:
+    """Weight codes in the form that a fused kernel wants.
+
+    Attributes:
+        tensors: kernel specific.
+        kernel: taps per spatial dimension.
+        wide: sums may exceed 31 bits.
+    """
+
+    tensors: tuple[Tensor, ...]
+    kernel: tuple[int, ...]
+    wide: bool
 
 
 class Products(ABC):
@@ -65,6 +80,54 @@ class Products(ABC):
     @abstractmethod
     def matmul(self, left: Tensor, right: Tensor) -> Tensor:
         """Accumulate products of codes (..., M, K) and (..., K, N)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scaling:
+    """What becomes of a sum: ``((float32(sum) * scale) * gain) + bias``.
+
+    Attributes:
+        scale, gain: float32 (outputs,).
+        bias: float32 (outputs,) or None.
+    """
+
+    scale: Tensor
+    gain: Tensor
+    bias: Tensor | None
+
+
+class FusedProducts(Products):
+    """Products that also quantise their inputs and scale their sums, in one pass over memory."""
+
+    @abstractmethod
+    def ready(self, weight_codes: Tensor, offset: Tensor | None) -> FusedOperand:
+        """Bring weight codes (outputs, inputs per group, *kernel) on the CPU into the form that `layer` wants.
+
+        Args:
+            weight_codes: whole numbers, float32.
+            offset: int64 (outputs,), added to every sum; None for nothing.
+        """
+
+    @abstractmethod
+    def layer(
+        self, x: Tensor, quantiser: Tensor, weight: FusedOperand, geometry: Geometry, scaling: Scaling | None, site: str
+    ) -> Tensor:
+        """Quantise `x`, accumulate products and scale them.
+
+        Args:
+            x: float32 on the CPU: (B, C, *spatial), or (M, K) for a linear layer.
+            quantiser: float32 (4,): scale, zero-point, least and greatest code.
+            weight: from `ready`.
+            geometry: with its padding; the code of zero is what is padded.
+            scaling: None for the sums themselves.
+            site: named in errors.
+
+        Returns:
+            float32, or int64 without scaling: (B, outputs, *out) or (M, outputs).
+
+        Raises:
+            DataError: `x` holds NaN or infinite values.
+        """
 
 
 def working_dtype(bound: float) -> torch.dtype:

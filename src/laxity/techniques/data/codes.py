@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from laxity.circuits import Multiplier, catalogue
+from laxity.circuits import catalogue
+from laxity.circuits.wide import ComposedMultiplier, Core, WideMultiplier, wide
 from laxity.core.demand import EXACT_MULTIPLIER, IntArray
 from laxity.core.errors import DataError, PlanError
-from laxity.kernels import Accumulator, Products, products_for
+from laxity.kernels import Accumulator, Products
 from laxity.kernels.analysis import signed_table
+from laxity.kernels.wide import integer_products
 from laxity.techniques.data.operands import InputCoder, Operands, ScalarProduct, WeightCoder, straight_through
 from laxity.techniques.data.ranges import input_limits, weight_ratio
 
@@ -21,7 +27,7 @@ class ActivationCode(InputCoder):
     code, so that magnitudes fit a sign-magnitude multiplier. Affine codes are unsigned with a zero-point.
 
     Args:
-        bits: width of the code, 2 to 8.
+        bits: width of the code, 2 to 16.
         scheme: ``symmetric|affine``.
         method: ``minmax|percentile|mse``.
         percentile: used by ``percentile``.
@@ -35,12 +41,26 @@ class ActivationCode(InputCoder):
         self.register_buffer("scale", torch.ones(()))
         self.register_buffer("zero", torch.zeros(()))
         self.register_buffer("limits", torch.tensor([0, 2**bits - 1]))
+        self._range = (0, 2**bits - 1)
 
     @property
     def code_range(self) -> tuple[int, int]:
         """Smallest and largest code."""
+        return self._range
+
+    def _set_range(self, low: int, high: int) -> None:
+        """Kept beside the buffer, because compiled and exported models cannot wait for a tensor's value."""
+        self.limits.copy_(torch.tensor([low, high]))
+        self._range = low, high
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
         low, high = self.limits.tolist()
-        return int(low), int(high)
+        self._range = int(low), int(high)
+
+    def quantiser(self) -> Tensor:
+        """Scale, zero-point, least and greatest code, float32 (4,)."""
+        return torch.cat([self.scale.reshape(1), self.zero.reshape(1), self.limits.to(self.scale.dtype)])
 
     @torch.no_grad()
     def calibrate(self, values: Tensor, name: str) -> None:
@@ -62,7 +82,7 @@ class ActivationCode(InputCoder):
             scale = max(high, -low, 1e-8) / top
             self.zero.zero_()
         self.scale.fill_(scale)
-        self.limits.copy_(torch.tensor([0 if unsigned else -top, top]))
+        self._set_range(0 if unsigned else -top, top)
 
     def codes(self, x: Tensor) -> Tensor:
         """Integer codes of `x` as float32, same shape; no gradient."""
@@ -81,7 +101,7 @@ class WeightCode(WeightCoder):
     """Integer code of a weight, per tensor or per output channel; the range follows the weight while it trains.
 
     Args:
-        bits: 2 to 8.
+        bits: 2 to 16.
         scheme: ``symmetric`` (codes in +-(2^(bits-1) - 1), zero 0) or ``affine`` (unsigned with zero-points).
         per_channel: one scale per output channel.
         axis: output-channel axis of the weight.
@@ -158,36 +178,45 @@ class IntegerOperands(Operands):
     input: ActivationCode
     weight: WeightCode | ActivationCode
 
-    def circuit(self, multiplier: Multiplier | None) -> Multiplier:
-        """The circuit of every product."""
-        return multiplier or catalogue.get(EXACT_MULTIPLIER)
+    def circuit(self, multiplier: Core | None) -> Core:
+        """The multiplier of every product; the exact one where none is given."""
+        if multiplier is not None:
+            return multiplier
+        return exact_multiplier(max(self.input.bits, self.weight.bits))
 
-    def shifts(self, circuit: Multiplier, name: str) -> tuple[int, int]:
+    def shifts(self, circuit: Core, name: str) -> tuple[int, int]:
         """How far both codes are shifted up so that narrow ones occupy the upper bits of the circuit's operands.
 
         Raises:
             PlanError: the codes of site `name` are wider than the circuit.
         """
-        shifts = circuit.a_bits - self.input.bits, circuit.b_bits - self.weight.bits
+        bits = self.input.bits, self.weight.bits
+        if isinstance(circuit, ComposedMultiplier):
+            pieces = circuit.pieces(*bits)
+            return pieces[0] * circuit.part.a_bits - bits[0], pieces[1] * circuit.part.b_bits - bits[1]
+        shifts = circuit.a_bits - bits[0], circuit.b_bits - bits[1]
         if min(shifts) < 0:
             raise PlanError(
-                f"site {name!r}: operands of {self.input.bits} x {self.weight.bits} bits do not fit multiplier "
-                f"{circuit.name!r} ({circuit.a_bits} x {circuit.b_bits}); choose fewer bits or a wider multiplier"
+                f"site {name!r}: operands of {bits[0]} x {bits[1]} bits do not fit multiplier "
+                f"{circuit.name!r} ({circuit.a_bits} x {circuit.b_bits}); choose fewer bits, a wider multiplier, or "
+                "products composed of narrower ones"
             )
         return shifts
 
-    def products(
-        self, multiplier: Multiplier | None, accumulator: Accumulator | None, name: str
-    ) -> tuple[Products, float]:
+    def products(self, multiplier: Core | None, accumulator: Accumulator | None, name: str) -> tuple[Products, float]:
         """See `Operands.products`."""
         circuit = self.circuit(multiplier)
         shifts = self.shifts(circuit, name)
-        return products_for(circuit, self.input.code_range, self.weight.code_range, shifts, accumulator)
+        return integer_products(circuit, self.input.code_range, self.weight.code_range, shifts, accumulator)
 
-    def scalar(self, multiplier: Multiplier | None, name: str) -> ScalarProduct:
-        """See `Operands.scalar`."""
+    def scalar(self, multiplier: Core | None, name: str) -> ScalarProduct | None:
+        """See `Operands.scalar`; composed products take several steps, of which no trace is known."""
         circuit = self.circuit(multiplier)
+        if isinstance(circuit, ComposedMultiplier):
+            return None
         shifts = self.shifts(circuit, name)
+        if isinstance(circuit, WideMultiplier):
+            return ScalarProduct(shifts, _signed(circuit, shifts))
         left, right = self.input.code_range, self.weight.code_range
         table = signed_table(circuit, left, right, shifts)
 
@@ -195,3 +224,17 @@ class IntegerOperands(Operands):
             return table[a - left[0], w - right[0]]
 
         return ScalarProduct(shifts, compute)
+
+
+def exact_multiplier(bits: int) -> Core:
+    """The exact multiplier of the catalogue for operands of `bits` bits, at least 8."""
+    return catalogue.get(EXACT_MULTIPLIER) if bits <= 8 else wide(f"dadda{bits}")
+
+
+def _signed(circuit: WideMultiplier, shifts: tuple[int, int]) -> Callable[[IntArray, IntArray], IntArray]:
+    """Products of codes by a closed form on magnitudes, the sign applied outside."""
+
+    def compute(a: IntArray, w: IntArray) -> IntArray:
+        return np.sign(a) * np.sign(w) * circuit.product(np.abs(a) << shifts[0], np.abs(w) << shifts[1])
+
+    return compute

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from laxity.circuits import Multiplier
+from laxity.circuits.wide import Core
 from laxity.core.demand import IntArray
 from laxity.kernels import Accumulator, Products
 
@@ -49,6 +49,13 @@ class InputCoder(nn.Module, ABC):
     @abstractmethod
     def represent(self, x: Tensor, codes: Tensor) -> Tensor:
         """The value that `codes` stand for; gradient 1 where rounding alone gives a code, 0 where `x` is clipped."""
+
+    def quantiser(self) -> Tensor | None:
+        """What fused kernels need to find codes: scale, zero-point, least and greatest code, float32 (4,).
+
+        None where ``clamp(round(x / scale) + zero, least, greatest)`` is not how codes are found.
+        """
+        return None
 
 
 class WeightCoder(nn.Module, ABC):
@@ -130,9 +137,7 @@ class Operands(nn.Module, ABC):
         self.weight = weight_coder
 
     @abstractmethod
-    def products(
-        self, multiplier: Multiplier | None, accumulator: Accumulator | None, name: str
-    ) -> tuple[Products, float]:
+    def products(self, multiplier: Core | None, accumulator: Accumulator | None, name: str) -> tuple[Products, float]:
         """The kernel for these codes, and the power of two by which its sums must be multiplied.
 
         Args:
@@ -144,6 +149,6 @@ class Operands(nn.Module, ABC):
             PlanError: multiplier or accumulator do not fit these codes.
         """
 
-    def scalar(self, multiplier: Multiplier | None, name: str) -> ScalarProduct | None:
+    def scalar(self, multiplier: Core | None, name: str) -> ScalarProduct | None:
         """How single products are computed, for traces of operands; None where codes are no whole numbers."""
         return None
