@@ -9,7 +9,7 @@ import pytest
 
 from laxity import techniques
 from laxity.circuits import catalogue
-from laxity.core.approximation import TECHNIQUES
+from laxity.core.approximation import TECHNIQUES, Approximation
 from laxity.faults import BUILT_IN_FAULTS
 from laxity.targets import load_target
 from laxity.testing import check_fault_model, check_multiplier, check_target, check_technique
@@ -22,7 +22,11 @@ def test_multiplier(name: str) -> None:
     check_multiplier(name)
 
 
-@pytest.mark.parametrize("name", techniques.__all__)
+SEARCHED = [n for n in techniques.__all__ if "candidates" in vars(getattr(techniques, n))]
+"""Techniques that a search applies of its own accord; of the others, instances are checked."""
+
+
+@pytest.mark.parametrize("name", SEARCHED)
 def test_technique(name: str) -> None:
     check_technique(getattr(techniques, name))
 
@@ -31,19 +35,24 @@ def test_every_registered_technique_is_among_them() -> None:
     assert {TECHNIQUES[n].__name__ for n in TECHNIQUES.names()} >= set(techniques.__all__)
 
 
-@pytest.mark.parametrize(
-    "choice",
-    [
-        techniques.Integer(2, 2),
-        techniques.Integer(4, 8, weight_scheme="affine", input_scheme="affine"),
-        techniques.Integer(5, 6, granularity="tensor", calibration="percentile"),
-        techniques.MagnitudePruning(0.05, normalised=False),
-        techniques.CircuitMultiplier("mitchell8"),
-        techniques.CircuitMultiplier("array8"),
-    ],
-    ids=lambda c: c.label(),
-)
-def test_technique_instance(choice: techniques.Integer) -> None:
+INSTANCES = [
+    techniques.Integer(2, 2),
+    techniques.Integer(4, 8, weight_scheme="affine", input_scheme="affine"),
+    techniques.Integer(5, 6, granularity="tensor", calibration="percentile"),
+    techniques.Integer(16, 12),
+    techniques.MagnitudePruning(0.05, normalised=False),
+    techniques.CircuitMultiplier("mitchell8"),
+    techniques.CircuitMultiplier("array8"),
+    techniques.ComposedProduct("drum4_3"),
+]
+
+
+def test_every_technique_is_checked() -> None:
+    assert set(SEARCHED) | {type(choice).__name__ for choice in INSTANCES} >= set(techniques.__all__)
+
+
+@pytest.mark.parametrize("choice", INSTANCES, ids=lambda c: c.label())
+def test_technique_instance(choice: Approximation) -> None:
     check_technique(choice)
 
 

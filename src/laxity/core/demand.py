@@ -57,6 +57,7 @@ class Demand:
         multiplier: catalogue name of the unsigned core multiplier; codes narrower than its operands use the upper bits.
         fraction_bits: bits of a product below the unit (input code) x (weight code), which circuits that approximate
             narrow codes in the upper bits of their operands may produce.
+        arithmetic: what a multiply-accumulate computes, in words; a cost model refuses what it has no circuit for.
         trace: sampled operands, or None where none was taken.
     """
 
@@ -79,6 +80,7 @@ class Demand:
     index_bits: int
     multiplier: str
     fraction_bits: int = 0
+    arithmetic: str = "integer"
     trace: OperandTrace | None = field(default=None, compare=False)
 
     @staticmethod

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from laxity.circuits import Multiplier
+from laxity.circuits.wide import Core
 from laxity.core.errors import PlanError
 from laxity.core.op import Site
 from laxity.emulate.observe import Observer
@@ -29,7 +29,7 @@ class Slots(nn.Module):
 
     structure: nn.Module | None
     operand: Operands | None
-    multiplier: Multiplier | None
+    multiplier: Core | None
     accumulator: Accumulator | None
 
     def __init__(self, site: Site) -> None:

@@ -72,4 +72,6 @@ def cost_of(model: nn.Module, plan: Plan, target: Target, inputs: Tensor, *, see
     Raises:
         PlanError, TargetError: the plan does not fit the target.
     """
-    return target.cost(demands(model, plan, inputs, seed=seed))
+    found = demands(model, plan, inputs, seed=seed)
+    target.check_arithmetic(found)
+    return target.cost(found)

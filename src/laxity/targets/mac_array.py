@@ -165,6 +165,7 @@ class MacArray(Target):
         if len(set(sites)) < len(sites):
             twice = next(s for s in sites if sites.count(s) > 1)
             raise TargetError(f"site {twice!r} occurs twice among the demands; give one demand per site")
+        self.check_arithmetic(demands)
         limit = self.constants.count("array.accumulator_bits")
         for demand in demands:
             self._check_demand(demand, limit)

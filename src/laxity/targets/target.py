@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,10 +25,12 @@ class Target(ABC):
 
     Attributes:
         schema: constants by section and name.
+        arithmetics: what `Demand.arithmetic` may be; the machine has no circuit for anything else.
         constants: the checked description.
     """
 
     schema: ClassVar[Schema] = {}
+    arithmetics: ClassVar[frozenset[str]] = frozenset({"integer"})
 
     def __init__(self, description: Description) -> None:
         self.constants = description
@@ -56,6 +58,20 @@ class Target(ABC):
     def describe(self) -> dict[str, Any]:
         """Every constant with value, unit, basis and source, in plain JSON form."""
         return self.constants.to_json()
+
+    def check_arithmetic(self, demands: Iterable[Demand]) -> None:
+        """Refuse demands for which the machine has no circuit.
+
+        Raises:
+            TargetError: names the site and what it computes.
+        """
+        for demand in demands:
+            if demand.arithmetic not in self.arithmetics:
+                known = ", ".join(sorted(self.arithmetics))
+                raise TargetError(
+                    f"site {demand.site!r} computes {demand.arithmetic}, for which target {self.name!r} has no circuit "
+                    f"and therefore no price (it has: {known}); choose another format or target"
+                )
 
     @abstractmethod
     def cost(self, demands: Sequence[Demand]) -> Cost:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from laxity.core.op import Site
 
 if TYPE_CHECKING:
-    from laxity.circuits import Multiplier
+    from laxity.circuits.wide import Core
 
 
 class WeightTransform(Protocol):
@@ -36,7 +36,7 @@ class Layer(Protocol):
     channel_axis: int
     structure: Any
     operand: Any
-    multiplier: Multiplier | None
+    multiplier: Core | None
 
 
 @dataclass(slots=True)

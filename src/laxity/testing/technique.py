@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from laxity.core.approximation import TECHNIQUES, Approximation
 from laxity.core.demand import Demand
-from laxity.core.errors import LaxityError, PlanError
+from laxity.core.errors import LaxityError, PlanError, TargetError
 from laxity.core.plan import Plan
 from laxity.core.seeds import derive
 from laxity.core.serial import canonical, to_json
@@ -58,8 +58,9 @@ def check_technique(technique: type[Approximation] | Approximation) -> None:
     label. On a small network, on top of exact 8-bit integers: the original stays as it was, outputs keep their shape
     and are finite, do not depend on the run or on the other samples of a batch, survive a copy and a restart from saved
     weights, and let gradients through to all weights but those that were removed; demands keep their site and cost
-    something finite on a target. Of a class, the mildest and the strongest candidates are applied wherever a search
-    would, and the strongest must change something.
+    something finite on a target. A target may refuse an instance that it has no circuit for, with `TargetError`; what a
+    class proposes for searches must have a price. Of a class, the mildest and the strongest candidates are applied
+    wherever a search would, and the strongest must change something.
 
     Args:
         technique: the class, with candidates to check; or one instance, applied wherever its slot exists.
@@ -69,13 +70,14 @@ def check_technique(technique: type[Approximation] | Approximation) -> None:
     """
     kind = technique if isinstance(technique, type) else type(technique)
     problems = list(_class_problems(kind))
+    searched = isinstance(technique, type)
     if not problems:
         network = _example()
         plans, found = _plans(technique, kind, network)
         problems += found
         for plan in plans:
-            problems += [f"{_named(plan, kind.slot)}: {p}" for p in _plan_problems(plan, network)]
-        if isinstance(technique, type) and plans and not problems:
+            problems += [f"{_named(plan, kind.slot)}: {p}" for p in _plan_problems(plan, network, must_price=searched)]
+        if searched and plans and not problems:
             problems += _effect_problems(plans[-1], network)
     if problems:
         listed = "".join(f"\n- {problem}" for problem in dict.fromkeys(problems))
@@ -149,7 +151,7 @@ def _named(plan: Plan, slot: Slot) -> str:
     return " and ".join(dict.fromkeys(c.label() for _, at, c in plan if at is slot))
 
 
-def _plan_problems(plan: Plan, network: Prepared) -> Iterator[str]:
+def _plan_problems(plan: Plan, network: Prepared, *, must_price: bool) -> Iterator[str]:
     originals = {"the example input": network.example_input, **network.model.state_dict()}
     before = {name: value.clone() for name, value in originals.items()}
     try:
@@ -157,7 +159,7 @@ def _plan_problems(plan: Plan, network: Prepared) -> Iterator[str]:
         yield from _output_problems(model, again, network)
         yield from _restart_problems(model, plan, network)
         yield from _gradient_problems(copy.deepcopy(model))
-        yield from _demand_problems(model, plan)
+        yield from _demand_problems(model, plan, must_price=must_price)
     except _FAILURES as error:
         yield f"fails with {type(error).__name__}: {error}"
     for name, value in originals.items():
@@ -206,7 +208,7 @@ def _gradient_problems(model: nn.Module) -> Iterator[str]:
             yield f"the gradient of {name} is not finite"
 
 
-def _demand_problems(model: nn.Module, plan: Plan) -> Iterator[str]:
+def _demand_problems(model: nn.Module, plan: Plan, *, must_price: bool) -> Iterator[str]:
     inputs = _inputs()
     found, again = demands(model, plan, inputs, seed=0), demands(model, plan, inputs, seed=0)
     if found != again:
@@ -216,7 +218,12 @@ def _demand_problems(model: nn.Module, plan: Plan) -> Iterator[str]:
     if {d.site for d in found} != set(plan.sites()):
         yield f"demands belong to {[d.site for d in found]}, not to the sites of the plan"
         return
-    cost = load_target(_TARGET).cost(found)
+    try:
+        cost = load_target(_TARGET).cost(found)
+    except TargetError as error:
+        if must_price:
+            yield f"candidates are what a search applies, but {_TARGET} has no price for them: {error}"
+        return
     if not math.isfinite(cost.energy_pj.value) or cost.energy_pj.value <= 0:
         yield f"the network costs {cost.energy_pj.value} pJ on {_TARGET}"
 

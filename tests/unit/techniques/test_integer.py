@@ -17,8 +17,8 @@ SITE = Site("fc", OP, (Slot.STRUCTURE, Slot.OPERAND, Slot.MULTIPLIER), "fc")
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"weight_bits": 1}, "weight_bits of 'integer' must be between 2 and 8, not 1"),
-        ({"input_bits": 9}, "input_bits of 'integer' must be between 2 and 8, not 9"),
+        ({"weight_bits": 1}, "weight_bits of 'integer' must be between 2 and 16, not 1"),
+        ({"input_bits": 17}, "input_bits of 'integer' must be between 2 and 16, not 17"),
         (
             {"weight_scheme": "asymmetric"},
             "weight_scheme of 'integer' cannot be 'asymmetric'; did you mean 'symmetric'",
@@ -52,6 +52,14 @@ def test_demand_counts_bits_of_words_and_sums(bits):
     widest = 300 * (2 ** bits[0] - 1) * (2 ** bits[1] - 1)
     assert 2**demand.accumulator_bits > widest
     assert demand.accumulator_bits <= 32
+
+
+@pytest.mark.parametrize(("bits", "multiplier"), [((8, 8), "dadda8"), ((9, 4), "dadda9"), ((16, 12), "dadda16")])
+def test_wide_codes_need_wide_multipliers_and_sums(bits, multiplier):
+    demand = Integer(*bits).demand(Demand.of(SITE), {})
+    assert demand.multiplier == multiplier
+    assert 2**demand.accumulator_bits > 300 * (2 ** bits[0] - 1) * (2 ** bits[1] - 1)
+    assert demand.arithmetic == "integer"
 
 
 def test_label():

@@ -5,7 +5,7 @@ import pytest
 
 from laxity.circuits import catalogue
 from laxity.core.demand import Demand
-from laxity.core.errors import PlanError, RegistryError
+from laxity.core.errors import CircuitError, PlanError, RegistryError
 from laxity.core.op import Op, Site
 from laxity.core.slots import Slot
 from laxity.techniques import CircuitMultiplier
@@ -33,3 +33,9 @@ def test_signed_and_unknown_circuits_are_refused():
         CircuitMultiplier("drumm8_4")
     with pytest.raises(PlanError, match="parameter 'name' of technique 'multiplier' must be str, not 8"):
         CircuitMultiplier(8)
+
+
+def test_wide_circuits_are_taken_in_closed_form():
+    assert CircuitMultiplier("drum16_6").demand(Demand.of(SITE), {}).multiplier == "drum16_6"
+    with pytest.raises(CircuitError, match=r"k=17 in 'drum16_17' is out of range; use 3\.\.16"):
+        CircuitMultiplier("drum16_17")

@@ -1,4 +1,4 @@
-"""OPERAND: affine and symmetric integers of 2 to 8 bits."""
+"""OPERAND: affine and symmetric integers of 2 to 16 bits."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from laxity.core.op import Site
 from laxity.core.registry import did_you_mean
 from laxity.core.slots import Slot
 from laxity.techniques.context import BuildContext, Layer
-from laxity.techniques.data.codes import ActivationCode, IntegerOperands, WeightCode
+from laxity.techniques.data.codes import ActivationCode, IntegerOperands, WeightCode, exact_multiplier
 from laxity.techniques.data.ranges import METHODS
+
+WIDEST = 16
+"""Widest code, in bits."""
 
 _SEARCHED = ((6, 8), (8, 6), (5, 8), (6, 6), (4, 8), (5, 6), (4, 6), (4, 5), (4, 4), (3, 6), (3, 4), (2, 4))
 
@@ -26,7 +29,7 @@ class Integer(Approximation):
     """Integer codes for weights and activations.
 
     Attributes:
-        weight_bits, input_bits: 2 to 8.
+        weight_bits, input_bits: 2 to 16; beyond 8, products are exact, in closed form or composed of narrower ones.
         weight_scheme, input_scheme: ``symmetric|affine``.
         granularity: ``channel|tensor``, of the weights.
         calibration: ``minmax|percentile|mse``, how ranges are chosen.
@@ -49,8 +52,8 @@ class Integer(Approximation):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("weight_bits", "input_bits"):
-            if not 2 <= getattr(self, name) <= 8:
-                raise PlanError(f"{name} of 'integer' must be between 2 and 8, not {getattr(self, name)}")
+            if not 2 <= getattr(self, name) <= WIDEST:
+                raise PlanError(f"{name} of 'integer' must be between 2 and {WIDEST}, not {getattr(self, name)}")
         for name, allowed in (
             ("weight_scheme", ("symmetric", "affine")),
             ("input_scheme", ("symmetric", "affine")),
@@ -87,13 +90,15 @@ class Integer(Approximation):
             layer.operand = IntegerOperands(code, weight)
 
     def demand(self, demand: Demand, facts: Mapping[str, float]) -> Demand:
-        """Narrower words, and sums as wide as the reduction can make them."""
+        """Other words, sums as wide as the reduction can make them, and a multiplier that is wide enough."""
+        bits = max(self.weight_bits, self.input_bits)
         widest = self.weight_bits + self.input_bits + math.ceil(math.log2(max(2, demand.reduction)))
         return replace(
             demand,
             weight_bits=self.weight_bits,
             input_bits=self.input_bits,
-            accumulator_bits=min(demand.accumulator_bits, widest),
+            accumulator_bits=min(demand.accumulator_bits, widest) if bits <= 8 else widest,
+            multiplier=demand.multiplier if bits <= 8 else exact_multiplier(bits).name,
         )
 
     @classmethod

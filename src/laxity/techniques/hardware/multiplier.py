@@ -8,6 +8,7 @@ from functools import cache
 from typing import ClassVar
 
 from laxity.circuits import catalogue
+from laxity.circuits.wide import core
 from laxity.core.approximation import TECHNIQUES, Approximation
 from laxity.core.demand import Demand
 from laxity.core.errors import PlanError
@@ -22,7 +23,8 @@ class CircuitMultiplier(Approximation):
     """Every product of the site is computed by the named circuit, on magnitudes, with the sign applied outside.
 
     Attributes:
-        name: catalogue name of an unsigned multiplier, for example ``drum8_4``; operand a is the activation.
+        name: catalogue name of an unsigned multiplier, for example ``drum8_4``; operand a is the activation. Wider ones
+            than `laxity.circuits.wide.MAX_TABLE_WIDTH` must belong to a family with a closed form.
     """
 
     kind: ClassVar[str] = "multiplier"
@@ -32,11 +34,12 @@ class CircuitMultiplier(Approximation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if catalogue.get(self.name).signed:
+        if catalogue.parse(self.name)[2]:
             raise PlanError(
                 f"multiplier {self.name!r} is a two's complement circuit; sites multiply magnitudes and apply the sign "
                 "outside, so name the unsigned one (without the 's' after the width)"
             )
+        core(self.name)
 
     def label(self) -> str:
         """The circuit's name."""
@@ -48,7 +51,7 @@ class CircuitMultiplier(Approximation):
         Raises:
             PlanError: a site has no integer operands.
         """
-        circuit = catalogue.get(self.name)
+        circuit = core(self.name)
         for layer in layers:
             if layer.operand is None:
                 raise PlanError(
