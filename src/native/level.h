@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "lowrank_level.h"
+
 namespace laxity {
 
 constexpr int kBlock = 64;       // outputs that one block of a kernel computes
@@ -33,7 +35,16 @@ struct Scaling {
   float scale, gain, bias;
 };
 
-// How table rows are stored: per row `planes` (1 or 2) groups of `entries` bytes. Entries are `bits` wide each.
+// The same with numbers of 64 outputs: lane i has its own.
+struct Lanes {
+  const int32_t* constant;
+  const float* scale;
+  const float* gain;
+  const float* bias;
+};
+
+// How table rows are stored: per row `planes` (1 or 2) groups of `entries` bytes. Entries are `bits` wide each. Indices
+// are below the number of entries; those of kSigned have a sign in bit 7, with which they stand for the complement.
 enum class Entries { k64, k128, k256, kSigned, kCount };
 
 inline int entry_count(Entries entries) {
@@ -43,7 +54,7 @@ inline int entry_count(Entries entries) {
 // Adds, for `blocks` blocks of outputs, the looked-up value of k pairs to acc (kBlock int32 per block, in the order of
 // lanes that the level likes); with `first` it sets acc instead. k is at most table_chunk(bits).
 //   a: indices; those of pair i start at a + offset[i].
-//   row: row number of pair i.  table: rows of planes * entries bytes.
+//   row: row number of pair i.  table: rows of planes * entries bytes, as the level's arrange() leaves them.
 using TableMicro = void (*)(const uint8_t* a, const uint32_t* offset, const uint8_t* row, const uint8_t* table,
                             int64_t k, int32_t* acc, bool first);
 
@@ -64,10 +75,19 @@ struct Level {
   void (*pass_gradient)(const float* gradient, const float* x, int64_t n, const Quantiser& q, float* out);
   // Gathers k rows of a tile: row i of `out` (kTile bytes apart) holds the indices at image + offset[i] + run.source.
   void (*pack)(const uint8_t* image, const int64_t* offset, int64_t k, const Run* runs, int64_t count, uint8_t* out);
+  // Lists the codes other than `skip`: code i to rows, base + i * step to offsets. Returns how many. Both arrays have
+  // room for n + kSlack numbers.
+  int64_t (*compress)(const uint8_t* codes, int64_t n, uint8_t skip, uint32_t base, uint32_t step, uint32_t* offsets,
+                      uint8_t* rows);
+  // Brings `groups` times `entries` bytes of a table into the level's own form. Null: there is none.
+  void (*arrange)(const uint8_t* table, int64_t groups, Entries entries, uint8_t* out);
   TableMicro table[static_cast<int>(Entries::kCount)][2][kWidths][kMaxBlocks];
   // One block of acc - base (base may be null) + constant, scaled, to 64 floats; or to 64 integers in natural order.
   void (*scaled)(const int32_t* acc, const int32_t* base, int32_t constant, const Scaling& s, float* out);
   void (*natural)(const int32_t* acc, const int32_t* base, int32_t* out);
+  // One block of acc + shift + the lanes' constants, scaled.
+  void (*scaled_lanes)(const int32_t* acc, int32_t shift, const Lanes& lanes, float* out);
+  LowrankLevel lowrank;
 };
 
 // The best level that this CPU has and that passes its self-test, or the named one.

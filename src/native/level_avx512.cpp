@@ -1,10 +1,8 @@
 // AVX-512 with VBMI: tables of 64, 128 and 256 entries live in registers and are looked up 64 at a time.
 #include <immintrin.h>
 
+#include "avx512_encoder.h"
 #include "level.h"
-
-#define INLINE inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 8")
 
 namespace laxity {
 namespace {
@@ -12,38 +10,6 @@ namespace {
 #include "elementwise.inl"
 
 // ---------------------------------------------------------------------------------------------------- quantising
-
-struct Encoder {
-  __m512 scale, zero, low, high;
-  __m512i base, map[4];
-  bool mapped;
-
-  INLINE explicit Encoder(const Quantiser& q) {
-    scale = _mm512_set1_ps(q.scale);
-    zero = _mm512_set1_ps(q.zero);
-    low = _mm512_set1_ps(q.low);
-    high = _mm512_set1_ps(q.high);
-    base = _mm512_set1_epi32(static_cast<int>(q.low));
-    mapped = q.map != nullptr;
-    UNROLL for (int i = 0; i < 4; ++i) map[i] = mapped ? _mm512_loadu_si512(q.map + 64 * i) : _mm512_setzero_si512();
-  }
-
-  INLINE __m128i encode(__m512 x, __mmask16& bad) const {
-    bad |= _mm512_fpclass_ps_mask(x, 0x99);  // quiet and signalling NaN, both infinities
-    __m512 code = _mm512_roundscale_ps(_mm512_div_ps(x, scale), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    code = _mm512_min_ps(_mm512_max_ps(_mm512_add_ps(code, zero), low), high);
-    return _mm512_cvtusepi32_epi8(_mm512_sub_epi32(_mm512_cvtps_epi32(code), base));
-  }
-
-  INLINE __m512i translate(__m512i code) const {
-    if (!mapped) return code;
-    const __m512i lower = _mm512_permutex2var_epi8(map[0], code, map[1]);
-    const __m512i upper = _mm512_permutex2var_epi8(map[2], code, map[3]);
-    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(code), lower, upper);
-  }
-
-  INLINE __m128i translate(__m128i code) const { return _mm512_castsi512_si128(translate(_mm512_castsi128_si512(code))); }
-};
 
 bool quantise(const float* x, int64_t stride, int64_t n, const Quantiser& q, uint8_t* out) {
   const Encoder encoder(q);
@@ -58,27 +24,6 @@ bool quantise(const float* x, int64_t stride, int64_t n, const Quantiser& q, uin
     _mm_mask_storeu_epi8(out + i, live, encoder.translate(encoder.encode(v, bad)));
   }
   return bad == 0;
-}
-
-// 16 x 16 bytes: row r of the result holds byte r of every input.
-INLINE void transpose16(__m128i r[16]) {
-  __m128i t[16];
-  UNROLL for (int i = 0; i < 8; ++i) {
-    t[2 * i] = _mm_unpacklo_epi8(r[i], r[i + 8]);
-    t[2 * i + 1] = _mm_unpackhi_epi8(r[i], r[i + 8]);
-  }
-  UNROLL for (int i = 0; i < 8; ++i) {
-    r[2 * i] = _mm_unpacklo_epi8(t[i], t[i + 8]);
-    r[2 * i + 1] = _mm_unpackhi_epi8(t[i], t[i + 8]);
-  }
-  UNROLL for (int i = 0; i < 8; ++i) {
-    t[2 * i] = _mm_unpacklo_epi8(r[i], r[i + 8]);
-    t[2 * i + 1] = _mm_unpackhi_epi8(r[i], r[i + 8]);
-  }
-  UNROLL for (int i = 0; i < 8; ++i) {
-    r[2 * i] = _mm_unpacklo_epi8(t[i], t[i + 8]);
-    r[2 * i + 1] = _mm_unpackhi_epi8(t[i], t[i + 8]);
-  }
 }
 
 bool quantise_planes(const float* x, int64_t pixel_stride, int64_t pixels, int64_t channels, const Quantiser& q,
@@ -121,6 +66,31 @@ void pack(const uint8_t* image, const int64_t* offset, int64_t k, const Run* run
       _mm512_storeu_si512(target + done, _mm512_loadu_si512(source + done));
     }
   }
+}
+
+int64_t compress(const uint8_t* codes, int64_t n, uint8_t skip, uint32_t base, uint32_t step, uint32_t* offsets,
+                 uint8_t* rows) {
+  alignas(64) uint8_t ramp[64];
+  UNROLL for (int i = 0; i < 64; ++i) ramp[i] = static_cast<uint8_t>(i);
+  const __m512i lanes = _mm512_load_si512(ramp), skipped = _mm512_set1_epi8(static_cast<char>(skip));
+  const __m512i pace = _mm512_set1_epi32(static_cast<int>(step));
+  int64_t found = 0;
+  for (int64_t i = 0; i < n; i += 64, base += 64 * step) {
+    const __mmask64 live = n - i >= 64 ? ~__mmask64{0} : (__mmask64{1} << (n - i)) - 1;
+    const __m512i code = _mm512_maskz_loadu_epi8(live, codes + i);
+    const __mmask64 kept = _mm512_mask_cmpneq_epu8_mask(live, code, skipped);
+    const int count = __builtin_popcountll(kept);
+    const __m512i place = _mm512_maskz_compress_epi8(kept, lanes), start = _mm512_set1_epi32(static_cast<int>(base));
+    _mm512_storeu_si512(rows + found, _mm512_maskz_compress_epi8(kept, code));
+    const __m128i quarter[4] = {_mm512_castsi512_si128(place), _mm512_extracti32x4_epi32(place, 1),
+                                _mm512_extracti32x4_epi32(place, 2), _mm512_extracti32x4_epi32(place, 3)};
+    UNROLL for (int j = 0; j < 4; ++j) {
+      const __m512i offset = _mm512_mullo_epi32(_mm512_cvtepu8_epi32(quarter[j]), pace);
+      _mm512_storeu_si512(offsets + found + 16 * j, _mm512_add_epi32(offset, start));
+    }
+    found += count;
+  }
+  return found;
 }
 
 // ------------------------------------------------------------------------------------------------------- look-up
@@ -280,6 +250,19 @@ void scaled(const int32_t* acc, const int32_t* base, int32_t constant, const Sca
   }
 }
 
+void scaled_lanes(const int32_t* acc, int32_t shift, const Lanes& l, float* out) {
+  const __m512i all = _mm512_set1_epi32(shift);
+  __m512i r[4];
+  totals(acc, nullptr, r);
+  UNROLL for (int j = 0; j < 4; ++j) {
+    const int i = 16 * j;
+    const __m512i sum = _mm512_add_epi32(_mm512_add_epi32(r[j], all), _mm512_loadu_si512(l.constant + i));
+    const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(l.scale + i));
+    _mm512_storeu_ps(out + i, _mm512_add_ps(_mm512_mul_ps(product, _mm512_loadu_ps(l.gain + i)),
+                                            _mm512_loadu_ps(l.bias + i)));
+  }
+}
+
 template <Entries E, int PLANES, int BITS>
 void fill_blocks(Level& level) {
   auto& to = level.table[static_cast<int>(E)][PLANES - 1][8 - BITS];
@@ -310,8 +293,11 @@ const Level* level_avx512() {
     l.represent = represent;
     l.pass_gradient = pass_gradient;
     l.pack = pack;
+    l.compress = compress;
     l.scaled = scaled;
+    l.scaled_lanes = scaled_lanes;
     l.natural = natural;
+    fill_lowrank_avx512(l.lowrank);
     fill<Entries::k64>(l);
     fill<Entries::k128>(l);
     fill<Entries::k256>(l);

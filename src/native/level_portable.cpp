@@ -37,6 +37,17 @@ void pack(const uint8_t* image, const int64_t* offset, int64_t k, const Run* run
       std::memcpy(out + i * kTile + runs[r].start, image + offset[i] + runs[r].source, runs[r].length);
 }
 
+int64_t compress(const uint8_t* codes, int64_t n, uint8_t skip, uint32_t base, uint32_t step, uint32_t* offsets,
+                 uint8_t* rows) {
+  int64_t found = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    if (codes[i] == skip) continue;
+    offsets[found] = base + static_cast<uint32_t>(i) * step;
+    rows[found++] = codes[i];
+  }
+  return found;
+}
+
 template <int COUNT, bool SIGNED, int PLANES, int BITS, int BLOCKS>
 void micro(const uint8_t* a, const uint32_t* offset, const uint8_t* row, const uint8_t* table, int64_t k, int32_t* acc,
            bool first) {
@@ -65,6 +76,14 @@ void scaled(const int32_t* acc, const int32_t* base, int32_t constant, const Sca
   for (int m = 0; m < kBlock; ++m) {
     const uint32_t sum = static_cast<uint32_t>(total[m]) + static_cast<uint32_t>(constant);
     out[m] = static_cast<float>(static_cast<int32_t>(sum)) * s.scale * s.gain + s.bias;
+  }
+}
+
+void scaled_lanes(const int32_t* acc, int32_t shift, const Lanes& lanes, float* out) {
+  for (int m = 0; m < kBlock; ++m) {
+    const uint32_t sum = static_cast<uint32_t>(acc[m]) + static_cast<uint32_t>(shift) +
+                         static_cast<uint32_t>(lanes.constant[m]);
+    out[m] = static_cast<float>(static_cast<int32_t>(sum)) * lanes.scale[m] * lanes.gain[m] + lanes.bias[m];
   }
 }
 
@@ -100,8 +119,11 @@ const Level* level_portable() {
     l.represent = represent;
     l.pass_gradient = pass_gradient;
     l.pack = pack;
+    l.compress = compress;
     l.scaled = scaled;
+    l.scaled_lanes = scaled_lanes;
     l.natural = natural;
+    fill_lowrank_portable(l.lowrank);
     fill<Entries::k64>(l);
     fill<Entries::k128>(l);
     fill<Entries::k256>(l);

@@ -10,7 +10,9 @@
 
 #include "image.h"
 #include "level.h"
+#include "lowrank.h"
 #include "parallel.h"
+#include "sequential.h"
 #include "table.h"
 
 namespace nb = nanobind;
@@ -89,6 +91,60 @@ bool table_layer(const std::string& level_name, int threads, const std::vector<i
   return true;
 }
 
+LowrankShape lowrank_shape(int64_t outputs, int64_t inputs_per_group, int64_t taps, int64_t groups,
+                           const std::vector<int64_t>& terms) {
+  if (outputs < 0 || inputs_per_group < 0 || taps < 1 || groups < 1 || outputs % groups != 0)
+    throw std::invalid_argument("outputs, inputs, taps or groups of a layer's weights are wrong");
+  for (const int64_t count : terms)
+    if (count < 0) throw std::invalid_argument("a bundle has fewer than no terms");
+  return {outputs, inputs_per_group, taps, groups, terms};
+}
+
+int64_t lowrank_size(int64_t outputs, int64_t inputs_per_group, int64_t taps, int64_t groups,
+                     const std::vector<int64_t>& terms) {
+  return lowrank_shape(outputs, inputs_per_group, taps, groups, terms).packed_size();
+}
+
+void lowrank_pack(uintptr_t weights, int64_t outputs, int64_t inputs_per_group, int64_t taps, int64_t groups,
+                  const std::vector<int64_t>& terms, uintptr_t packed) {
+  const LowrankShape shape = lowrank_shape(outputs, inputs_per_group, taps, groups, terms);
+  const nb::gil_scoped_release release;
+  pack_lowrank(shape, address<const int8_t>(weights), address<int8_t>(packed));
+}
+
+// Returns false where an input element that some output reads is not finite; outputs are undefined then.
+bool lowrank_layer(const std::string& level_name, int threads, const std::vector<int64_t>& numbers, uintptr_t x,
+                   uintptr_t code, uintptr_t maps, const std::vector<int64_t>& terms,
+                   const std::vector<int64_t>& factors, uintptr_t weights, bool wide, uintptr_t constants,
+                   uintptr_t scale, uintptr_t gain, uintptr_t bias, uintptr_t scaled, uintptr_t sums) {
+  const Geometry g = read_geometry(numbers);
+  if (terms.size() != factors.size() || terms.empty())
+    throw std::invalid_argument("every bundle of terms has one factor, and there is at least one bundle");
+  const Level& level = level_named(level_name.c_str());
+  const Quantiser q = quantiser(code, 0);
+  LowrankOperand operand{address<const uint8_t>(maps), address<const int8_t>(weights), {},
+                         address<const int64_t>(constants), wide};
+  for (size_t j = 0; j < terms.size(); ++j) operand.bundles.push_back({factors[j], terms[j]});
+  const Output output{address<float>(scaled), address<int64_t>(sums), address<const float>(scale),
+                      address<const float>(gain), address<const float>(bias)};
+  const nb::gil_scoped_release release;
+  return lowrank_products(g, address<const float>(x), q, operand, output, threads, level);
+}
+
+// Sizes: gates, bits, planes, registers, weight codes, activation codes, rows, reduction, outputs, chain.
+// Addresses: gates, table, rows, weight, sums.
+void sequential(int threads, const std::vector<int64_t>& sizes, const std::vector<uintptr_t>& addresses) {
+  if (sizes.size() != 10 || addresses.size() != 5)
+    throw std::invalid_argument("sequential products take 10 sizes and 5 addresses");
+  const SequentialProgram program{address<const int32_t>(addresses[0]), sizes[0], static_cast<int32_t>(sizes[1]),
+                                  static_cast<int32_t>(sizes[2]), static_cast<int32_t>(sizes[3])};
+  const SequentialOperands operands{address<const int64_t>(addresses[1]), sizes[4], sizes[5],
+                                    address<const uint16_t>(addresses[2]), address<const uint16_t>(addresses[3]),
+                                    sizes[6], sizes[8], sizes[7], sizes[9]};
+  const nb::gil_scoped_release release;
+  sequential_products(program, operands, address<int64_t>(addresses[4]), threads);
+}
+
 }  // namespace
 }  // namespace laxity
 
@@ -98,4 +154,9 @@ NB_MODULE(_native, m) {
   m.def("represent", &laxity::represent);
   m.def("pass_gradient", &laxity::pass_gradient);
   m.def("table_layer", &laxity::table_layer);
+  m.def("lowrank_size", &laxity::lowrank_size);
+  m.def("lowrank_pack", &laxity::lowrank_pack);
+  m.def("lowrank_layer", &laxity::lowrank_layer);
+  m.def("sequential_cells", &laxity::sequential_cells, "Names of the cells of sequential products, by number.");
+  m.def("sequential_products", &laxity::sequential);
 }

@@ -4,6 +4,7 @@
 #include "geometry.h"
 #include "image.h"
 #include "level.h"
+#include "output.h"
 
 namespace laxity {
 
@@ -19,17 +20,6 @@ struct TableOperand {
   int64_t zero_row;           // kSigned: a row of zeros, whose sum is taken off every other; else unused
   const int64_t* constants;   // (outputs), added to every sum
   bool wide;                  // sums may exceed 31 bits
-};
-
-// Where results go: scaled float32, or int64.
-struct Output {
-  float* scaled;
-  int64_t* sums;
-  const float* scale;  // (outputs) each; bias may be null
-  const float* gain;
-  const float* bias;
-
-  Scaling at(int64_t n) const { return {scale[n], gain[n], bias ? bias[n] : 0.0f}; }
 };
 
 void table_products(const Geometry& g, const Image& image, const TableOperand& operand, const Output& output,
