@@ -153,13 +153,15 @@ class FloatFormat:
     def significands(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Whole significands below ``2**significand_bits`` (int64), and the signed powers of two beside them (float64).
 
-        The product of both is the value; values that are not finite count as 0.
+        The product of both is the value. Beside a significand of 0 the power is 0 too; values that are not finite
+        count as 0.
         """
         exact = values.to(torch.float64)
         exact = torch.where(exact.isfinite(), exact, 0.0)
         exponents = exponent_of(exact).clamp_min(self.min_exponent)
         whole = (exact.abs() * power_of_two(self.mantissa_bits - exponents)).to(torch.int64)
-        return whole, torch.copysign(power_of_two(exponents - self.mantissa_bits), exact)
+        powers = torch.copysign(power_of_two(exponents - self.mantissa_bits), exact)
+        return whole, torch.where(whole == 0, 0.0, powers)
 
 
 def standard_bias(exponent_bits: int) -> int:
