@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from laxity.core.demand import IntArray, OperandTrace
 from laxity.core.seeds import stream
 from laxity.emulate.build import emulated
-from laxity.emulate.layer import EmulatedLayer
+from laxity.emulate.layer import EmulatedLayer, Slots
 from laxity.techniques.data.operands import ScalarProduct, WeightCoder
 
 SEGMENTS = 64
@@ -23,7 +23,9 @@ def operand_traces(model: nn.Module, inputs: Tensor, *, seed: int, tile_rows: in
 
     A trace holds, for randomly drawn weights, the activations that meet this weight one output position after the
     other, and the partial sums that arrive from the rows above in the same tile of the array. The draws depend on the
-    seed and the site only, so that plans are compared on the same places.
+    seed and the site only, so that plans are compared on the same places. Of a product of two activations the right
+    one rests in the array. Where a layer runs more than once, for example at every time step, calls of one sample follow
+    each other; calls of another size than the first are left out.
 
     Args:
         model: calibrated model.
@@ -31,14 +33,14 @@ def operand_traces(model: nn.Module, inputs: Tensor, *, seed: int, tile_rows: in
         seed: root seed.
         tile_rows: rows of the array, over which partial sums run.
     """
-    found = {m: _scalar(m) for m in emulated(model) if isinstance(m, EmulatedLayer)}
+    found = {m: _scalar(m) for m in emulated(model)}
     layers = {layer: scalar for layer, scalar in found.items() if scalar is not None}
     for layer in layers:
         layer.taken = []
     try:
         model(inputs[:TRACE_SAMPLES])
         return {
-            layer.site.name: _cut(layer, scalar, layer.taken[0], seed, tile_rows)
+            layer.site.name: _cut(layer, scalar, layer.taken, seed, tile_rows)
             for layer, scalar in layers.items()
             if layer.taken
         }
@@ -47,12 +49,15 @@ def operand_traces(model: nn.Module, inputs: Tensor, *, seed: int, tile_rows: in
             layer.taken = None
 
 
-def _scalar(layer: EmulatedLayer) -> ScalarProduct | None:
+def _scalar(layer: Slots) -> ScalarProduct | None:
     return None if layer.operand is None else layer.operand.scalar(layer.multiplier, layer.site.name)
 
 
-def _cut(layer: EmulatedLayer, scalar: ScalarProduct, codes: Tensor, seed: int, tile_rows: int) -> OperandTrace:
-    columns, weights = _matrix_form(layer, codes)
+def _cut(layer: Slots, scalar: ScalarProduct, taken: list[Tensor], seed: int, tile_rows: int) -> OperandTrace:
+    if isinstance(layer, EmulatedLayer):
+        columns, weights = _matrix_form(layer, _joined(taken))
+    else:
+        columns, weights = _batches(_joined(taken[::2]), _joined(taken[1::2]))
     groups, positions, reduction = columns.shape
     outputs = weights.shape[1]
     rng = stream(seed, "operands", layer.site.name)
@@ -80,11 +85,27 @@ def _matrix_form(layer: EmulatedLayer, codes: Tensor) -> tuple[IntArray, IntArra
     operand = layer.operand
     assert operand is not None and isinstance(operand.weight, WeightCoder)  # noqa: PT018 (chosen by the caller)
     weight = layer.used_weight()
-    weight_codes = layer.as_convolution(operand.weight.codes(weight, *operand.weight.scale_and_zero(weight)))
-    geometry = layer.geometry()
-    patches = geometry.patches(layer.pad(codes, float(operand.input.zero)), tuple(weight_codes.shape[2:]))
+    weight_codes = layer.form.as_convolution(operand.weight.codes(weight, *operand.weight.scale_and_zero(weight)))
+    geometry = layer.form.codes_geometry
+    patches = geometry.patches(layer.form.pad(codes, float(operand.input.zero)), tuple(weight_codes.shape[2:]))
     columns = patches.transpose(0, 1).flatten(1, 2)
     return _integers(columns), _integers(weight_codes.flatten(1).unflatten(0, (geometry.groups, -1)))
+
+
+def _joined(calls: list[Tensor]) -> Tensor:
+    """Codes of all calls of the first one's shape, the calls of each sample next to each other."""
+    if len(calls) == 1 or not calls[0].dim():
+        return calls[0]
+    return torch.stack([c for c in calls if c.shape == calls[0].shape], 1).flatten(0, 1)
+
+
+def _batches(left: Tensor, right: Tensor) -> tuple[IntArray, IntArray]:
+    """Codes of a matrix product as (batch, positions, reduction) and (batch, outputs, reduction)."""
+    a = left if left.dim() > 1 else left[None]
+    b = right if right.dim() > 1 else right[:, None]
+    shape = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = (x.expand(*shape, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in (a, b.transpose(-2, -1)))
+    return _integers(a), _integers(b)
 
 
 def _integers(values: Tensor) -> IntArray:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -117,6 +118,7 @@ class OpenAttention(nn.Module):
     Where a query may attend to nothing the result is zero, for which torch gives NaN in some of its ways.
     """
 
+    rigid = True
     in_proj_weight = None
     in_proj_bias = None
     _qkv_same_embed_dim = False
@@ -212,9 +214,21 @@ def _open_encoder_layer(module: nn.TransformerEncoderLayer) -> nn.Module:
 
 @composite(nn.TransformerEncoder, subclasses=True)
 def _open_encoder(module: nn.TransformerEncoder) -> nn.Module:
-    """Without nested tensors, positions that a padding mask hides keep what the layers compute for them."""
-    module.use_nested_tensor = False
+    """Nested tensors leave zeros where a padding mask hides positions, which the last layer then does instead."""
+    if module.use_nested_tensor:
+        module.use_nested_tensor = False
+        module.layers[-1].register_forward_hook(_zero_padding, with_kwargs=True)
     return module
+
+
+def _zero_padding(layer: nn.Module, _: Any, arguments: dict[str, Any], output: Tensor) -> Tensor:
+    """Set hidden positions to zero where `nn.TransformerEncoder` does: if all stand at the ends of their samples."""
+    padding = arguments.get("src_key_padding_mask")
+    if padding is None or arguments.get("src_mask") is not None or layer.training or output.dim() != 3:
+        return output
+    hidden = padding == -math.inf
+    behind = (hidden[:, 1:] >= hidden[:, :-1]).all()
+    return output.masked_fill((hidden & behind)[..., None], 0.0)
 
 
 @lower("multi_head_attention_forward", F.multi_head_attention_forward)

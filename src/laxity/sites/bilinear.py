@@ -11,6 +11,8 @@ from laxity.sites.layers import Product
 class OpenBilinear(nn.Module):
     """``y[o] = left @ W[o] @ right + b[o]``: first the left input times the weight, then the right input."""
 
+    rigid = True
+
     def __init__(self, source: nn.Bilinear) -> None:
         super().__init__()
         self.in1_features, self.in2_features = source.in1_features, source.in2_features

@@ -2,7 +2,9 @@
 
 An opened module computes what the original computes, in plain torch, by calling its children: linear layers and
 `Product`. These children are sites with a path like any other layer, and everything that works on layers works on
-them. One file per family registers how its modules are opened; other packages can do the same with `composite`.
+them. One file per family registers how its modules are opened; other packages can do the same with `composite`. A
+class attribute ``rigid = True`` on the opened form says that it takes outputs of its children apart by position (heads,
+gates), so that none of them can lose channels.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from laxity.core.errors import ToolError
+from laxity.core.errors import DataError, ToolError
 from laxity.core.op import Site
-from laxity.sites.layers import MODULE_TYPES
+from laxity.sites.layers import MODULE_TYPES, Product
 
 
 def load_torch_pruning() -> Any:
@@ -45,12 +45,18 @@ def channel_groups(model: nn.Module, example_input: Tensor, sites: Sequence[Site
         return {}
     shape = output.shape
     for site in sites:
-        if site.op.kind == "matmul" or site.functional or site.name in groups or site.op.groups > 1:
+        if site.functional or site.name in groups or site.op.groups > 1 or _rigid(model, site.name):
             continue
         members = _try_removal(pruning, model, example_input, site.name, shape)
         for member in members:
             groups.setdefault(member, site.name)
     return {s.name: groups[s.name] for s in sites if s.name in groups}
+
+
+def _rigid(model: nn.Module, name: str) -> bool:
+    """Whether a site has no channels of its own: a product, or a child of a module that takes its outputs apart."""
+    parent = model.get_submodule(name.rpartition(".")[0]) if name else model
+    return type(model.get_submodule(name)) is Product or getattr(parent, "rigid", False)
 
 
 def _try_removal(pruning: Any, model: nn.Module, example_input: Tensor, name: str, shape: torch.Size) -> list[str]:
@@ -70,7 +76,7 @@ def _try_removal(pruning: Any, model: nn.Module, example_input: Tensor, name: st
             silent = trial(example_input)
             group.prune()
             output = trial(example_input)
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError, AssertionError):
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, KeyError, AssertionError, DataError):
         return []
     same = output.shape == shape and torch.allclose(output, silent, rtol=1e-3, atol=1e-4 * float(silent.abs().max()))
     return list(members) if same else []

@@ -77,6 +77,8 @@ class OpenRecurrent(nn.Module):
     Arguments and results are those of the original.
     """
 
+    rigid = True
+
     def __init__(self, source: nn.RNNBase) -> None:
         super().__init__()
         self.mode, self.hidden_size, self.proj_size = source.mode, source.hidden_size, source.proj_size
@@ -125,8 +127,8 @@ class OpenRecurrent(nn.Module):
     def _sequence(self, given: Tensor | PackedSequence) -> _Sequence:
         if isinstance(given, PackedSequence):
             return _Sequence(given.data, given.batch_sizes.tolist(), given.sorted_indices, given.unsorted_indices)
-        if given.dim() not in (2, 3) or given.shape[-1] != self.input_size:
-            wanted = f"(steps, samples, {self.input_size})"
+        if given.dim() not in (2, 3):
+            wanted = "(steps, features), or that with a batch dimension"
             raise DataError(f"a recurrent layer takes inputs {wanted}, not {tuple(given.shape)}; give that shape")
         batch = given[:, None] if given.dim() == 2 else given.transpose(0, 1) if self.batch_first else given
         return _Sequence(batch.flatten(0, 1), [batch.shape[1]] * batch.shape[0])
@@ -183,6 +185,8 @@ class OpenRecurrent(nn.Module):
 
 class OpenCell(nn.Module):
     """`nn.RNNCell`, `nn.LSTMCell` or `nn.GRUCell` with a linear layer per weight matrix."""
+
+    rigid = True
 
     def __init__(self, source: nn.RNNCellBase, mode: str) -> None:
         super().__init__()

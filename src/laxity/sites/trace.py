@@ -124,6 +124,8 @@ class ModuleStack:
         """Install the hooks for the duration of the block."""
         handles = []
         for module in self._model.modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # takes no hooks; what it runs counts for the module around it
             handles.append(module.register_forward_pre_hook(self._enter))
             handles.append(module.register_forward_hook(self._leave, always_call=True))
         try:
