@@ -11,6 +11,8 @@
 namespace laxity {
 namespace {
 
+#include "transpose.inl"
+
 struct Encoder {
   __m512 scale, zero, low, high;
   __m512i base, map[4];
@@ -42,27 +44,6 @@ struct Encoder {
 
   INLINE __m128i translate(__m128i code) const { return _mm512_castsi512_si128(translate(_mm512_castsi128_si512(code))); }
 };
-
-// 16 x 16 bytes: row r of the result holds byte r of every input.
-INLINE void transpose16(__m128i r[16]) {
-  __m128i t[16];
-  UNROLL for (int i = 0; i < 8; ++i) {
-    t[2 * i] = _mm_unpacklo_epi8(r[i], r[i + 8]);
-    t[2 * i + 1] = _mm_unpackhi_epi8(r[i], r[i + 8]);
-  }
-  UNROLL for (int i = 0; i < 8; ++i) {
-    r[2 * i] = _mm_unpacklo_epi8(t[i], t[i + 8]);
-    r[2 * i + 1] = _mm_unpackhi_epi8(t[i], t[i + 8]);
-  }
-  UNROLL for (int i = 0; i < 8; ++i) {
-    t[2 * i] = _mm_unpacklo_epi8(r[i], r[i + 8]);
-    t[2 * i + 1] = _mm_unpackhi_epi8(r[i], r[i + 8]);
-  }
-  UNROLL for (int i = 0; i < 8; ++i) {
-    r[2 * i] = _mm_unpacklo_epi8(t[i], t[i + 8]);
-    r[2 * i + 1] = _mm_unpackhi_epi8(t[i], t[i + 8]);
-  }
-}
 
 }  // namespace
 }  // namespace laxity

@@ -73,6 +73,7 @@ struct Level {
   // What the codes of n floats stand for; and a gradient with zeros where they are clipped.
   void (*represent)(const float* x, int64_t n, const Quantiser& q, float* out);
   void (*pass_gradient)(const float* gradient, const float* x, int64_t n, const Quantiser& q, float* out);
+  uint64_t (*fingerprint)(const uint8_t* data, int64_t bytes);
   // Gathers k rows of a tile: row i of `out` (kTile bytes apart) holds the indices at image + offset[i] + run.source.
   void (*pack)(const uint8_t* image, const int64_t* offset, int64_t k, const Run* runs, int64_t count, uint8_t* out);
   // Lists the codes other than `skip`: code i to rows, base + i * step to offsets. Returns how many. Both arrays have
@@ -93,6 +94,9 @@ struct Level {
 // The best level that this CPU has and that passes its self-test, or the named one.
 // Throws std::invalid_argument where `name` is unknown or not available.
 const Level& level_named(const char* name);
+
+// Whether the level's functions do what the portable ones do.
+bool level_agrees(const Level& level);
 const Level* level_portable();
 const Level* level_avx2();
 const Level* level_avx512();

@@ -291,6 +291,7 @@ const Level* level_avx512() {
     l.quantise = quantise;
     l.quantise_planes = quantise_planes;
     l.represent = represent;
+    l.fingerprint = fingerprint;
     l.pass_gradient = pass_gradient;
     l.pack = pack;
     l.compress = compress;

@@ -151,6 +151,9 @@ void sequential(int threads, const std::vector<int64_t>& sizes, const std::vecto
 NB_MODULE(_native, m) {
   m.doc() = "Sums of products of approximate multipliers, compiled.";
   m.def("levels", &laxity::levels, "Instruction sets that are available here and pass their self-test, best first.");
+  m.def("fingerprint", [](const std::string& level, uintptr_t data, int64_t bytes) {
+    return laxity::level_named(level.c_str()).fingerprint(reinterpret_cast<const uint8_t*>(data), bytes);
+  });
   m.def("represent", &laxity::represent);
   m.def("pass_gradient", &laxity::pass_gradient);
   m.def("table_layer", &laxity::table_layer);

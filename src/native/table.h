@@ -22,6 +22,15 @@ struct TableOperand {
   bool wide;                  // sums may exceed 31 bits
 };
 
+// The rows of a table as the level wants them: as they are, or a copy in `memory`.
+inline const uint8_t* arranged(const Level& level, const uint8_t* table, int64_t groups, Entries entries,
+                               Buffer& memory) {
+  if (level.arrange == nullptr) return table;
+  uint8_t* copy = memory.get<uint8_t>(groups * entry_count(entries));
+  level.arrange(table, groups, entries, copy);
+  return copy;
+}
+
 void table_products(const Geometry& g, const Image& image, const TableOperand& operand, const Output& output,
                     int threads, const Level& level);
 

@@ -279,9 +279,12 @@ std::vector<int64_t> tap_offsets(const Geometry& g, const Image& image) {
 
 }  // namespace
 
-void table_products(const Geometry& g, const Image& image, const TableOperand& operand, const Output& output,
+void table_products(const Geometry& g, const Image& image, const TableOperand& plain, const Output& output,
                     int threads, const Level& level) {
   if (g.batch * g.positions() == 0 || g.outputs == 0) return;
+  thread_local Buffer memory;
+  TableOperand operand = plain;
+  operand.table = arranged(level, plain.table, plain.rows * plain.planes, plain.entries, memory);
   const Tiling tiling = choose_tiling(g, image);
   const std::vector<int64_t> offsets = tap_offsets(g, image);
   const std::vector<uint32_t> direct(offsets.begin(), offsets.end());

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from laxity.circuits.wide import Core
-from laxity.core.errors import PlanError
+from laxity.core.errors import DataError, PlanError
 from laxity.core.op import Site
+from laxity.emulate.form import Form, per_output, window_sums
 from laxity.emulate.observe import Observer
-from laxity.kernels import Accumulator, Geometry, Products, WeightOperand, overlap_add
-from laxity.techniques.data.operands import Operands, WeightCoder, straight_through
+from laxity.emulate.straight import StraightLayer
+from laxity.kernels import (
+    Accumulator,
+    FusedOperand,
+    FusedProducts,
+    Products,
+    Scaling,
+    WeightOperand,
+    native,
+    overlap_add,
+)
+from laxity.kernels.operators import not_finite
+from laxity.kernels.represent import represent
+from laxity.techniques.data.operands import Operands, WeightCoder
 
 
 class Slots(nn.Module):
@@ -41,6 +55,7 @@ class Slots(nn.Module):
         self.accumulator = None
         self.observers: list[Observer] | None = None
         self.taken: list[Tensor] | None = None
+        self._chosen: tuple[Products, float] | None = None
 
     def facts(self) -> dict[str, float]:
         """Figures that demands need and only the built operation knows; a product of activations stores nothing."""
@@ -54,7 +69,21 @@ class Slots(nn.Module):
         """
         if self.operand is None:
             raise PlanError(f"site {self.site.name!r} computes in floating point; give it an OPERAND choice")
-        return self.operand.products(self.multiplier, self.accumulator, self.site.name)
+        if not torch.compiler.is_compiling() or self._chosen is None:
+            self._chosen = self.operand.products(self.multiplier, self.accumulator, self.site.name)
+        return self._chosen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What a fused kernel needs of a layer, and the tensors it was made from, to tell when it is out of date."""
+
+    kernel: FusedProducts
+    operand: FusedOperand
+    quantiser: Tensor
+    scale: Tensor
+    sources: tuple[Tensor, ...]
+    versions: tuple[tuple[int, int | None], ...]
 
 
 class EmulatedLayer(Slots):
@@ -64,9 +93,13 @@ class EmulatedLayer(Slots):
     zero-points by exact sums, scaled once per output channel. While gradients are wanted, the same values carry the
     gradients of the native operation on the represented operands (straight-through estimator).
 
+    What is derived from the weight is kept until the weight changes, which is noticed by its content: edits through
+    ``weight.data``, which torch does not count, are seen too.
+
     Attributes:
         weight: float32, in the layout of the replaced layer.
         bias: float32 (outputs,) or None.
+        form: what the layer is shaped like.
         gain: float32 (outputs,), correction of the output scale found by re-estimation; 1 otherwise.
         kept: original output channels that are left, or None for all.
         forced_codes: weight codes to use instead of those of the weight (faults in memory), or None.
@@ -79,61 +112,157 @@ class EmulatedLayer(Slots):
         self.weight = nn.Parameter(layer.weight.detach().clone())  # type: ignore[operator]
         bias = layer.bias
         self.bias = None if bias is None else nn.Parameter(bias.detach().clone())  # type: ignore[operator]
-        self.linear = isinstance(layer, nn.Linear)
-        self.transposed = not self.linear and bool(layer.transposed)
-        if not self.linear:
-            self._read_convolution(layer)
-        self.channel_axis = 1 if self.transposed else 0
-        self.register_buffer("gain", torch.ones(self._outputs()))
+        self.form = Form.of(layer)
+        self.channel_axis = 1 if self.form.transposed else 0
+        outputs = self.weight.shape[1] * self.form.groups if self.form.transposed else self.weight.shape[0]
+        self.register_buffer("gain", torch.ones(outputs))
         self.kept: list[int] | None = None
         self.forced_codes: Tensor | None = None
         self._cached: tuple[Products, Tensor, WeightOperand] | None = None
-
-    def _read_convolution(self, layer: Any) -> None:
-        self.kernel, self.groups, self.padding_mode = (
-            tuple(layer.kernel_size),
-            int(layer.groups),
-            str(layer.padding_mode),
-        )
-        dims = len(self.kernel)
-        self.stride, self.dilation = _each(layer.stride, dims), _each(layer.dilation, dims)
-        self.output_padding = _each(layer.output_padding, dims)
-        self.padding = _each(layer.padding, dims) if self.transposed else _padding_pairs(layer)
-
-    def _outputs(self) -> int:
-        return int(self.weight.shape[1] * self.groups if self.transposed else self.weight.shape[0])
+        self._prepared: Prepared | None = None
 
     def used_weight(self) -> Tensor:
         """The weight after the STRUCTURE slot, same shape as `weight`."""
         return self.weight if self.structure is None else self.structure(self.weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute the operation on float32 `x` (batch, ...)."""
+    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """Compute the operation on float32 `x` (batch, ...).
+
+        Args:
+            x: input of the replaced layer.
+            output_size: only for transposed convolutions, as in torch.
+
+        Raises:
+            DataError: `x` has another dtype or other channels than the layer takes, or holds NaN or infinite values.
+        """
+        form = self.form.for_output(x, output_size)
         if self.observers is not None:
             self.observers[0].update(x)
-        weight = self.used_weight()
         if self.operand is None or self.observers is not None:
-            return self._finish(self._native(x, weight))
-        return self._emulate(x, weight, self.operand)
+            return self._finish(form.native(x, self.used_weight()))
+        self._check(x)
+        if x.dim() == len(form.kernel) + 1 and not form.linear:
+            return self._emulate(x[None], self.operand, form)[0]
+        return self._emulate(x, self.operand, form)
 
-    def _emulate(self, x: Tensor, weight: Tensor, operand: Operands) -> Tensor:
+    def _check(self, x: Tensor) -> None:
+        axis, channels = self._input_channels()
+        if x.dtype != torch.float32 or x.dim() < 1 - axis or x.shape[axis] != channels:
+            raise DataError(
+                f"input of site {self.site.name!r} is {x.dtype} of shape {tuple(x.shape)}; the layer takes "
+                f"torch.float32 with {channels} channels in dimension {axis}"
+            )
+
+    def _input_channels(self) -> tuple[int, int]:
+        if self.form.linear:
+            return -1, self.weight.shape[1]
+        groups = 1 if self.form.transposed else self.form.groups
+        return -1 - len(self.form.kernel), self.weight.shape[0 if self.form.transposed else 1] * groups
+
+    def _emulate(self, x: Tensor, operand: Operands, form: Form) -> Tensor:
+        kernel, unshift = self.products()
+        with torch.no_grad():
+            fused = self._fused_operand(kernel, unshift, operand) if x.device.type == "cpu" else None
+            if fused is not None:
+                exact = self._fused(x, fused, form)
+        if fused is None:
+            exact = self._separate(x, operand, form)
+        weight = self.weight
+        if not (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad or self._bias_trains())):
+            return exact
+        return self._with_gradients(exact, x, operand, form)
+
+    def _bias_trains(self) -> bool:
+        return self.bias is not None and self.bias.requires_grad
+
+    def _fused(self, x: Tensor, prepared: Prepared, form: Form) -> Tensor:
+        """Quantise, multiply, add and scale in one pass."""
+        if self.taken is not None:
+            assert self.operand is not None  # the caller has one
+            self.taken.append(self.operand.input.codes(x))
+        scaling = Scaling(prepared.scale, self.gain, self.bias)
+        ready = x if form.padding_mode == "zeros" else form.pad(x, 0.0)
+        rows = x.reshape(-1, x.shape[-1]) if form.linear else ready
+        y = prepared.kernel.layer(
+            rows, prepared.quantiser, prepared.operand, form.values_geometry, scaling, self.site.name
+        )
+        return y.reshape(*x.shape[:-1], y.shape[1]) if form.linear else y
+
+    def _fused_operand(self, kernel: Products, unshift: float, operand: Operands) -> Prepared | None:
+        """The weight for a fused kernel, or None where the layer has to be computed step by step."""
+        coder, quantiser = operand.weight, operand.input.quantiser()
+        fused = isinstance(kernel, FusedProducts) and isinstance(coder, WeightCoder) and coder.symmetric
+        if not fused or quantiser is None or self.form.transposed:
+            return None
+        compiling = torch.compiler.is_compiling()
+        sources = () if compiling else tuple(self._sources(operand))
+        versions = tuple((t.data_ptr(), native.fingerprint(t)) for t in sources)
+        kept = self._prepared
+        if (
+            not compiling
+            and kept is not None
+            and kept.kernel is kernel
+            and kept.versions == versions
+            and None not in (seen for _, seen in versions)
+            and all(a is b for a, b in zip(kept.sources, sources, strict=True))
+        ):
+            return kept
+        assert isinstance(kernel, FusedProducts)
+        assert isinstance(coder, WeightCoder)
+        weight = self.used_weight()
+        scale, zero = coder.scale_and_zero(weight)
+        codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
+        matrix = self.form.as_convolution(codes)
+        correction = -(quantiser[1] * matrix.flatten(1).sum(1, dtype=torch.float64)) / unshift
+        out_scale = (scale * operand.input.scale * unshift).expand(len(matrix)).contiguous()
+        made = Prepared(
+            kernel, kernel.ready(matrix, correction.to(torch.int64)), quantiser, out_scale, sources, versions
+        )
+        self._prepared = None if compiling else made
+        return made
+
+    def _sources(self, operand: Operands) -> Iterator[Tensor]:
+        """Every tensor from which the fused operand is made."""
+        yield self.weight
+        if self.forced_codes is not None:
+            yield self.forced_codes
+        for part in (operand.input, operand.weight, self.structure):
+            if part is not None:
+                yield from part.parameters()
+                yield from part.buffers()
+
+    def _separate(self, x: Tensor, operand: Operands, form: Form) -> Tensor:
+        """Codes, sums and scaling one after the other, for every format, kernel and device."""
         coder = operand.weight
         assert isinstance(coder, WeightCoder)
-        scale, zero = coder.scale_and_zero(weight)
-        weight_codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
-        codes = operand.input.codes(x)
-        if self.taken is not None:
-            self.taken.append(codes)
-        training = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
         with torch.no_grad():
-            sums = self._integer(codes, weight_codes, zero, operand)
-            out_scale = scale * operand.input.scale
-            exact = sums.to(torch.float32) * self._per_output(self._expand(out_scale), sums.dim())
-        if not training:
-            return self._finish(exact)
-        represented = operand.input.represent(x, codes)
-        smooth = self._native(represented, coder.represent(weight, weight_codes, scale, zero))
-        return self._finish(straight_through(exact, smooth))
+            codes = operand.input.codes(x)
+            if not operand.input.holds_nan and not torch.compiler.is_compiling() and not bool(torch.isfinite(x).all()):
+                raise not_finite(x, self.site.name)
+            if self.taken is not None:
+                self.taken.append(codes)
+            weight = self.used_weight()
+            scale, zero = coder.scale_and_zero(weight)
+            weight_codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
+            sums = self._integer(codes, weight_codes, zero, operand, form)
+            out_scale = self._expand(scale * operand.input.scale)
+            return self._finish(sums.to(torch.float32) * per_output(out_scale, form.linear, sums.dim()))
+
+    def _with_gradients(self, exact: Tensor, x: Tensor, operand: Operands, form: Form) -> Tensor:
+        """The exact values with the gradients of the native operation on what the codes stand for."""
+        coder, weight = operand.weight, self.used_weight()
+        assert isinstance(coder, WeightCoder)
+        scale, zero = coder.scale_and_zero(weight)
+        codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
+        smooth_weight = coder.represent(weight, codes, scale, zero)
+        quantiser = operand.input.quantiser()
+        if quantiser is not None and x.dtype == torch.float32:
+            smooth_x = represent(x, quantiser)
+        else:
+            smooth_x = operand.input.represent(x, operand.input.codes(x))
+        smooth_x, operation = form.backward(smooth_x)
+        result: Tensor = StraightLayer.apply(exact, smooth_x, smooth_weight, self.gain, self.bias, operation)
+        return result
 
     def stored_codes(self) -> tuple[Tensor, int, bool]:
         """Weight codes in the weight's shape, float32, the width of their words in memory, and signedness of these.
@@ -159,18 +288,20 @@ class EmulatedLayer(Slots):
         assert isinstance(self.operand.weight, WeightCoder)
         _, zero = self.operand.weight.scale_and_zero(self.used_weight())
         with torch.no_grad():
-            return self._integer(codes, weight_codes, zero, self.operand)
+            return self._integer(codes, weight_codes, zero, self.operand, self.form)
 
-    def _integer(self, codes: Tensor, weight_codes: Tensor, weight_zero: Tensor, operand: Operands) -> Tensor:
+    def _integer(
+        self, codes: Tensor, weight_codes: Tensor, weight_zero: Tensor, operand: Operands, form: Form
+    ) -> Tensor:
         """Sum of (a - za)(w - zw) with circuit products for a w and exact sums for the cross terms.
 
         Cross terms are added in float64: they may exceed what float32 holds exactly where the products do not.
         """
         input_zero = float(operand.input.zero)
         kernel, unshift = self.products()
-        matrix = self.as_convolution(weight_codes)
-        padded = self.pad(codes, input_zero)
-        sums = kernel.convolve(padded, self._prepared(kernel, matrix), self.geometry())
+        matrix = form.as_convolution(weight_codes)
+        padded = form.pad(codes, input_zero)
+        sums = kernel.convolve(padded, self._weight_operand(kernel, matrix), form.codes_geometry)
         if unshift != 1.0:
             sums = sums * unshift
         column = (-1, *([1] * (sums.dim() - 2)))
@@ -179,29 +310,24 @@ class EmulatedLayer(Slots):
             sums = sums - (input_zero * per_output).reshape(column)
         if isinstance(operand.weight, WeightCoder) and not operand.weight.symmetric:
             zero = self._expand(weight_zero).to(torch.float64)
-            zero = zero.repeat_interleave(len(matrix) // len(zero)) if self.transposed else zero
-            inputs = self._window_sums(padded, matrix) - input_zero * math.prod(matrix.shape[1:])
+            zero = zero.repeat_interleave(len(matrix) // len(zero)) if form.transposed else zero
+            inputs = window_sums(padded, matrix, form.codes_geometry) - input_zero * math.prod(matrix.shape[1:])
             sums = sums - inputs * zero.reshape(column)
-        return self._join(sums, codes)
+        return self._join(sums, codes, form)
 
-    def _window_sums(self, padded: Tensor, matrix: Tensor) -> Tensor:
-        """Sum of the input codes under each output's window, float64, for weight zero-points."""
-        geometry = self.geometry()
-        ones = torch.ones_like(matrix[: geometry.groups], dtype=torch.float64)
-        per_group = geometry.convolve(padded.to(torch.float64), ones)
-        return per_group.repeat_interleave(len(matrix) // geometry.groups, dim=1)
-
-    def _join(self, sums: Tensor, codes: Tensor) -> Tensor:
+    @staticmethod
+    def _join(sums: Tensor, codes: Tensor, form: Form) -> Tensor:
         """From sums of the plain convolution to the layout of the layer's output."""
-        if self.linear:
+        if form.linear:
             return sums.reshape(*codes.shape[:-1], sums.shape[1])
-        if not self.transposed:
+        if not form.transposed:
             return sums
+        padding = tuple(before for before, _ in form.padding)
         return overlap_add(
-            sums.to(torch.float64), self.kernel, self.stride, self.padding, self.output_padding, self.dilation
+            sums.to(torch.float64), form.kernel, form.stride, padding, form.output_padding, form.dilation
         )
 
-    def _prepared(self, kernel: Products, matrix: Tensor) -> WeightOperand:
+    def _weight_operand(self, kernel: Products, matrix: Tensor) -> WeightOperand:
         """Weight operand of the kernel, kept while neither kernel nor codes change."""
         cached = self._cached
         if cached is not None and cached[0] is kernel and _same(cached[1], matrix):
@@ -210,61 +336,15 @@ class EmulatedLayer(Slots):
         self._cached = None if self.weight.requires_grad else (kernel, matrix.clone(), prepared)
         return prepared
 
-    def geometry(self) -> Geometry:
-        """Strides, dilation and groups of the plain convolution over padded codes."""
-        if self.linear:
-            return _POINT
-        if self.transposed:
-            point = (1,) * len(self.kernel)
-            return Geometry(point, point, self.groups)
-        return Geometry(self.stride, self.dilation, self.groups)
-
-    def as_convolution(self, weight: Tensor) -> Tensor:
-        """Weight of the plain convolution that does all products: (outputs, inputs per group, *kernel).
-
-        A transposed layer multiplies every input position with every tap and adds what overlaps afterwards, so its
-        plain convolution has a 1 x 1 kernel and one output per output channel and tap.
-        """
-        if self.linear:
-            return weight[:, :, None]
-        if not self.transposed:
-            return weight
-        inputs, outputs = weight.shape[0] // self.groups, weight.shape[1]
-        split = weight.reshape(self.groups, inputs, outputs, -1).permute(0, 2, 3, 1)
-        return split.reshape(-1, inputs, *([1] * len(self.kernel)))
-
-    def pad(self, x: Tensor, value: float) -> Tensor:
-        """Bring the input of the layer into that of the plain convolution: (batch, channels, *spatial), padded."""
-        if self.linear:
-            return x.reshape(math.prod(x.shape[:-1]), x.shape[-1], 1)
-        if self.transposed or not any(self.padding):
-            return x
-        if self.padding_mode != "zeros":
-            return F.pad(x, self.padding, mode=self.padding_mode)
-        return F.pad(x, self.padding, value=value)
-
-    def _native(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The layer in floating point, without bias."""
-        if self.linear:
-            return F.linear(x, weight)
-        if not self.transposed:
-            return self.geometry().convolve(self.pad(x, 0.0), weight)
-        function = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[len(self.kernel) - 1]
-        return function(x, weight, None, self.stride, self.padding, self.output_padding, self.groups, self.dilation)
-
     def _finish(self, values: Tensor) -> Tensor:
         """Apply the output correction and the bias."""
-        out = values * self._per_output(self.gain, values.dim())
-        return out if self.bias is None else out + self._per_output(self.bias, values.dim())
+        out = values * per_output(self.gain, self.form.linear, values.dim())
+        return out if self.bias is None else out + per_output(self.bias, self.form.linear, values.dim())
 
     def _expand(self, values: Tensor) -> Tensor:
         """Scales or zero-points of the weight's channel axis as one per output; groups of a transposed layer share."""
-        shared = self.transposed and values.numel() > 1
-        return values.repeat(self.groups) if shared else values
-
-    def _per_output(self, values: Tensor, dims: int) -> Tensor:
-        """Reshape (outputs,) or (1,) so that it broadcasts over an output of `dims` dimensions."""
-        return values if self.linear else values.reshape(-1, *([1] * (dims - 2)))
+        shared = self.form.transposed and values.numel() > 1
+        return values.repeat(self.form.groups) if shared else values
 
     def facts(self) -> dict[str, float]:
         """Figures that demands need: stored weights whose value is not zero."""
@@ -278,31 +358,8 @@ class EmulatedLayer(Slots):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave caches out of copies and pickles."""
-        return {**self.__dict__, "_cached": None, "observers": None, "taken": None}
-
-
-_POINT = Geometry((1,), (1,), 1)
+        return {**self.__dict__, "_cached": None, "_prepared": None, "observers": None, "taken": None}
 
 
 def _same(left: Tensor, right: Tensor) -> bool:
     return left.device == right.device and left.shape == right.shape and torch.equal(left, right)
-
-
-def _each(values: Any, dims: int) -> tuple[int, ...]:
-    """One entry per spatial dimension; torch lets a single entry stand for all."""
-    return tuple(values) * (dims if len(values) == 1 else 1)
-
-
-def _padding_pairs(layer: Any) -> tuple[int, ...]:
-    """Padding as (last before, last after, ..., first before, first after), as `F.pad` wants it."""
-    dims = len(layer.kernel_size)
-    dilation = _each(layer.dilation, dims)
-    pairs: list[int] = []
-    for i in reversed(range(dims)):
-        if layer.padding == "same":
-            total = dilation[i] * (layer.kernel_size[i] - 1)
-            pairs += [total // 2, total - total // 2]
-        else:
-            amount = 0 if layer.padding == "valid" else _each(layer.padding, dims)[i]
-            pairs += [amount, amount]
-    return tuple(pairs)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from laxity.core.op import Site
 from laxity.emulate.layer import Slots
+from laxity.emulate.straight import StraightProduct
 from laxity.techniques.data.operands import InputCoder, straight_through
 
 
@@ -34,8 +35,11 @@ class EmulatedProduct(Slots):
             sums = self._integer(a, b, float(a_code.zero)).to(torch.float32) * (a_code.scale * b_code.scale)
         if not (torch.is_grad_enabled() and (left.requires_grad or right.requires_grad)):
             return sums
-        smooth = torch.matmul(a_code.represent(left, a), b_code.represent(right, b))
-        return straight_through(sums, smooth)
+        smooth_left, smooth_right = a_code.represent(left, a), b_code.represent(right, b)
+        if left.dim() == 1 or right.dim() == 1:
+            return straight_through(sums, torch.matmul(smooth_left, smooth_right))
+        result: Tensor = StraightProduct.apply(sums, smooth_left, smooth_right)
+        return result
 
     def _integer(self, a: Tensor, b: Tensor, zero: float) -> Tensor:
         vector_left, vector_right = a.dim() == 1, b.dim() == 1

@@ -45,7 +45,7 @@ class _Correction:
         self._target = target
 
     def __call__(self, layer: EmulatedLayer, _: Any, output: Tensor) -> Tensor:
-        rows = output.movedim(output.dim() - 1 if layer.linear else 1, 0).flatten(1).to(torch.float64)
+        rows = output.movedim(output.dim() - 1 if layer.form.linear else 1, 0).flatten(1).to(torch.float64)
         mean, deviation = rows.mean(1).float(), rows.std(1, correction=0).float()
         want_mean, want_deviation = (t.to(mean) if layer.kept is None else t.to(mean)[layer.kept] for t in self._target)
         alive = deviation > 1e-6
@@ -55,5 +55,5 @@ class _Correction:
         bias = torch.zeros_like(mean) if layer.bias is None else layer.bias
         layer.gain.mul_(factor)
         layer.bias = nn.Parameter(bias * factor + offset, requires_grad=False)
-        shape = (-1,) if layer.linear else (-1, *([1] * (output.dim() - 2)))
+        shape = (-1,) if layer.form.linear else (-1, *([1] * (output.dim() - 2)))
         return output * factor.reshape(shape) + offset.reshape(shape)

@@ -7,6 +7,7 @@ from functools import cache
 from types import ModuleType
 
 import torch
+from torch import Tensor
 
 from laxity.core.errors import ToolError
 
@@ -55,3 +56,11 @@ def _chosen(wanted: str) -> str:
 def threads() -> int:
     """Threads of one kernel call: those of torch."""
     return torch.get_num_threads()
+
+
+def fingerprint(tensor: Tensor) -> int | None:
+    """A number that changes with the elements of a tensor, or None where it cannot be had cheaply."""
+    module = compiled()
+    if module is None or level() == "torch" or tensor.device.type != "cpu" or not tensor.is_contiguous():
+        return None
+    return int(module.fingerprint(level(), tensor.data_ptr(), tensor.numel() * tensor.element_size()))
