@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from laxity.core.errors import DataError, ToolError
 from laxity.core.op import Site
 from laxity.sites.layers import MODULE_TYPES, Product
+
+_VISITS_PER_NODE, _LEAST_VISITS = 4, 1000
 
 
 def load_torch_pruning() -> Any:
@@ -83,15 +85,41 @@ def _try_removal(pruning: Any, model: nn.Module, example_input: Tensor, name: st
 
 
 def removal_group(pruning: Any, model: nn.Module, example_input: Tensor, name: str, channels: Sequence[int]) -> Any:
-    """The torch-pruning group that removes output `channels` of layer `name` and everything that depends on them."""
+    """The torch-pruning group that removes output `channels` of layer `name` and everything that depends on them.
+
+    Raises:
+        ValueError: the search for the group does not come to an end.
+    """
     graph = pruning.DependencyGraph()
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     with torch.enable_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         graph.build_dependency(model, example_inputs=example_input)
+    _bound_visits(graph)
     layer = model.get_submodule(name)
     return graph.get_pruning_group(layer, graph.get_pruner_of_module(layer).prune_out_channels, idxs=list(channels))
+
+
+class _Bounded(list[Any]):
+    """Dependencies of a node, which may be looked through a limited number of times by all nodes together."""
+
+    def __init__(self, dependencies: Iterable[Any], visits: Iterator[int]) -> None:
+        super().__init__(dependencies)
+        self._visits = visits
+
+    def __iter__(self) -> Iterator[Any]:
+        if next(self._visits, None) is None:
+            raise ValueError("the dependencies of a channel lead to ever other channels")
+        return super().__iter__()
+
+
+def _bound_visits(graph: Any) -> None:
+    """Stop torch-pruning where channels depend on each other in a circle that shifts them, which it follows forever."""
+    nodes = list(graph.module2node.values())
+    visits = iter(range(_VISITS_PER_NODE * len(nodes) + _LEAST_VISITS))
+    for node in nodes:
+        node.dependencies = _Bounded(node.dependencies, visits)
 
 
 def group_outputs(model: nn.Module, group: Any) -> dict[str, list[int]]:
