@@ -43,6 +43,21 @@ class OperandTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class Accumulation:
+    """How products are added where it is not done exactly.
+
+    Attributes:
+        adder: catalogue name of the adder, whose width is that of the sums.
+        overflow: ``wrap`` or ``saturate``.
+        chain: products per chain, each of which starts at 0, the sums of the chains being added exactly; 0 for all.
+    """
+
+    adder: str
+    overflow: str = "wrap"
+    chain: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
     """Work and storage of one site for one sample.
 
@@ -57,6 +72,7 @@ class Demand:
         multiplier: catalogue name of the unsigned core multiplier; codes narrower than its operands use the upper bits.
         fraction_bits: bits of a product below the unit (input code) x (weight code), which circuits that approximate
             narrow codes in the upper bits of their operands may produce.
+        accumulation: how products are added, or None for exact sums that wrap at `accumulator_bits`.
         arithmetic: what a multiply-accumulate computes, in words; a cost model refuses what it has no circuit for.
         trace: sampled operands, or None where none was taken.
     """
@@ -80,6 +96,7 @@ class Demand:
     index_bits: int
     multiplier: str
     fraction_bits: int = 0
+    accumulation: Accumulation | None = None
     arithmetic: str = "integer"
     trace: OperandTrace | None = field(default=None, compare=False)
 

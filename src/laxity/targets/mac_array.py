@@ -17,6 +17,11 @@ Energy per site, by component:
 All elements are alike: adder and sum register are as wide as the widest core needs, and codes narrower than a core use
 its upper bits. The switching of every site is simulated at that width.
 
+Sites may add products by another adder than the exact one, of its own width. The column then brings products to two's
+complement, drops the low bits that narrow codes leave at 0, and passes them through that adder, row after row; a chain
+is one column of a tile, or, where chains run over the whole reduction, starts each tile from the sum of the one before.
+Operands of its switching are sampled with exact partial sums.
+
 Not modelled: wires, the clock-gating cells, leakage of the memories, the controller, requantisation, pooling and
 activation functions, residual additions, toggles of weight registers while weights are loaded (trained 8-bit weights
 change 3.6 to 3.8 bits per shift, which is about 27 % of the energy of clocking them). Weights are loaded between tiles,
@@ -29,15 +34,16 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from laxity.circuits import adder_catalogue
 from laxity.circuits.cells import CellLibrary, default_library
-from laxity.core.demand import Demand
+from laxity.core.demand import Accumulation, Demand
 from laxity.core.errors import CircuitError, RegistryError, TargetError
 from laxity.core.estimate import Basis, Estimate
 from laxity.core.records import Cost
 from laxity.core.serial import to_json
 from laxity.targets.dataflow import ArrayShape, BufferSizes, Counts, Traffic, count, traffic
 from laxity.targets.description import ConstantSpec, Description, Schema
-from laxity.targets.pe_design import PeDesign, core_widths, element, pe_design
+from laxity.targets.pe_design import PeDesign, Unit, core_widths, element, pe_design
 from laxity.targets.pe_energy import CACHE, MacEnergy, uniform_trace
 from laxity.targets.target import COST_MODELS, Target
 
@@ -147,12 +153,16 @@ class MacArray(Target):
         magnitudes of these widths and one for the sign. Every signed operand leaves one bit free, for cores that
         overestimate. Never wider than the array's limit or than the demand asks for.
         """
+        if demand.accumulation is not None:
+            return adder_catalogue.get(demand.accumulation.adder).bits
         terms = min(demand.reduction, self.shape.rows)
         needed = demand.input_bits + demand.weight_bits + demand.fraction_bits + (terms - 1).bit_length() + 1
         return min(self.constants.count("array.accumulator_bits"), demand.accumulator_bits, needed)
 
     def _element_bits(self, demand: Demand) -> int:
         """Width of the adder and the sum register that a site needs: narrow codes sit in the upper bits of the core."""
+        if demand.accumulation is not None:
+            return adder_catalogue.get(demand.accumulation.adder).bits
         terms = min(demand.reduction, self.shape.rows)
         needed = sum(core_widths(demand.multiplier)) + (terms - 1).bit_length() + 1
         return min(self.constants.count("array.accumulator_bits"), needed)
@@ -170,7 +180,7 @@ class MacArray(Target):
         for demand in demands:
             self._check_demand(demand, limit)
         bits = max(self._element_bits(d) for d in demands)
-        return pe_design(tuple(sorted({d.multiplier for d in demands})), bits)
+        return pe_design(tuple(sorted({_unit(d) for d in demands}, key=lambda unit: unit.name)), bits)
 
     def _check_demand(self, demand: Demand, accumulator_bits: int) -> None:
         where = f"site {demand.site!r}"
@@ -185,12 +195,27 @@ class MacArray(Target):
                 f"{where}: operands of {demand.input_bits} x {demand.weight_bits} bits do not fit multiplier "
                 f"{demand.multiplier!r} ({widths[0]} x {widths[1]}); use narrower operands or a wider multiplier"
             )
+        if demand.accumulation is not None:
+            self._check_accumulation(where, demand, demand.accumulation)
         sum_bits = self.constants.count("accumulator_memory.sum_bits")
         if demand.accumulator_bits > sum_bits:
             raise TargetError(
                 f"{where}: sums of {demand.accumulator_bits} bits do not fit accumulator_memory.sum_bits = {sum_bits}; "
                 "use narrower sums or another target"
             )
+
+    def _check_accumulation(self, where: str, demand: Demand, how: Accumulation) -> None:
+        """Check that the adder fits the columns and the clock."""
+        rows, limit = self.shape.rows, self.constants.count("array.accumulator_bits")
+        if how.chain and how.chain != rows and min(how.chain, rows) < demand.reduction:
+            raise TargetError(
+                f"{where}: chains of {how.chain} products do not fit columns of {rows} rows; set chain to {rows}, or "
+                "to 0 for one chain over the whole reduction"
+            )
+        bits = adder_catalogue.get(how.adder).bits
+        if bits > limit:
+            raise TargetError(f"{where}: adder {how.adder!r} has {bits} bits, array.accumulator_bits is {limit}")
+        self._check_clock(where, _unit(demand), limit)
 
     def _check_multiplier(self, where: str, multiplier: str, accumulator_bits: int) -> None:
         """Check that the core fits the buses and the clock."""
@@ -203,11 +228,14 @@ class MacArray(Target):
         widest, bus = max(pe.core.port(name).width for name in ("a", "b")), self.constants.count("array.operand_bits")
         if widest > bus:
             raise TargetError(f"{where}: {multiplier!r} has {widest}-bit operands, array.operand_bits is {bus}")
+        self._check_clock(where, Unit(multiplier), accumulator_bits)
+
+    def _check_clock(self, where: str, unit: Unit, accumulator_bits: int) -> None:
         period_ns = 1e3 / self.constants.value("array.clock")
-        needed_ns = pe_design((multiplier,), accumulator_bits).delay_ns + self.constants.value("registers.timing")
+        needed_ns = pe_design((unit,), accumulator_bits).delay_ns + self.constants.value("registers.timing")
         if needed_ns > period_ns:
             raise TargetError(
-                f"{where}: an element with {multiplier!r} needs {needed_ns:.2f} ns, the clock allows {period_ns:.2f}; "
+                f"{where}: an element with {unit.name!r} needs {needed_ns:.2f} ns, the clock allows {period_ns:.2f}; "
                 f"choose a faster multiplier or set array.clock to {math.floor(1e3 / needed_ns)} MHz or less"
             )
 
@@ -217,12 +245,12 @@ class MacArray(Target):
         if trace is None:
             trace, basis = uniform_trace(demand.input_bits, demand.weight_bits, self.shape.rows), Basis.MODELLED
         try:
-            energy = CACHE.mac_energy(design.elements[demand.multiplier], trace)
+            energy = CACHE.mac_energy(design.elements[_unit(demand).name], trace)
         except TargetError as error:
             raise TargetError(f"site {demand.site!r}: {error}") from error
         operands = f"sampled at {demand.site}" if demand.trace is not None else "drawn uniformly (no trace was taken)"
         source = (
-            f"switching of the {demand.multiplier} element's netlist on {energy.transitions} operand transitions "
+            f"switching of the {_unit(demand).name} element's netlist on {energy.transitions} operand transitions "
             f"{operands}, inertial delays, 45 nm cell table ({default_library().name})"
         )
         return energy, basis, source
@@ -298,6 +326,14 @@ class MacArray(Target):
     def _latency_source(self) -> str:
         rows, columns = self.shape.rows, self.shape.columns
         return f"closed form of the {rows} x {columns} weight-stationary dataflow, no memory stalls"
+
+
+def _unit(demand: Demand) -> Unit:
+    """What an element needs for a site. Product bits below those of the codes and of their fractions are always 0."""
+    if demand.accumulation is None:
+        return Unit(demand.multiplier)
+    used = demand.input_bits + demand.weight_bits + demand.fraction_bits
+    return Unit(demand.multiplier, demand.accumulation, sum(core_widths(demand.multiplier)) - used)
 
 
 def _library_json(library: CellLibrary) -> dict[str, Any]:

@@ -93,7 +93,7 @@ CACHE = EnergyCache(capacity=16384)
 def measure(pe: ProcessingElement, trace: OperandTrace, delays: Delays = "inertial") -> MacEnergy:
     """Simulate the element on a trace: the weight of a segment rests while activations and sums stream past.
 
-    Partial sums wrap at the width of the accumulator, as they do in the hardware.
+    Partial sums are the exact ones of the trace, wrapped at the width of the accumulator.
 
     Raises:
         TargetError: the trace is empty, its parts do not fit each other, or operands are wider than the multiplier.
@@ -132,7 +132,7 @@ def operand_streams(pe: ProcessingElement, trace: OperandTrace) -> dict[str, Int
         "a_sign": trace.activation_signs,
         "b": np.broadcast_to(trace.weights[:, None], shape),
         "b_sign": np.broadcast_to(trace.weight_signs[:, None], shape),
-        "psum_in": trace.partial_sums & ((1 << pe.accumulator_bits) - 1),
+        "psum_in": (trace.partial_sums >> pe.dropped) & ((1 << pe.accumulator_bits) - 1),
     }
 
 
