@@ -15,7 +15,7 @@ from laxity.core.registry import Registry
 from laxity.core.seeds import derive
 
 Builder = Callable[..., nn.Module]
-"""Makes an untrained network. Takes `num_classes` and either `in_channels` or `in_features`, all with defaults."""
+"""Makes an untrained network. Takes `num_classes` and `in_channels`, `in_features` or `input_shape`, with defaults."""
 
 registry: Registry[Builder] = Registry("network", "laxity.models")
 """Networks by name; other packages add theirs through the entry-point group ``laxity.models``."""
@@ -43,7 +43,8 @@ def build(name: str, **options: Any) -> nn.Module:
 def build_for(name: str, input_shape: Sequence[int], num_classes: int) -> nn.Module:
     """Build the network `name` for inputs of `input_shape` (without the batch dimension).
 
-    A builder with a parameter `in_channels` gets the first dimension, one with `in_features` the number of elements.
+    A builder with a parameter `in_channels` gets the first dimension, one with `in_features` the number of elements,
+    one with `input_shape` the shape.
 
     Raises:
         RegistryError: no network has this name.
@@ -53,7 +54,9 @@ def build_for(name: str, input_shape: Sequence[int], num_classes: int) -> nn.Mod
     if "in_channels" in accepted and len(input_shape) != 3:
         shape = tuple(input_shape)
         raise TaskError(f"network {name!r} takes images (channels, height, width), not {shape}; give the input shape")
-    sizes = {"in_channels": int(input_shape[0]), "in_features": math.prod(input_shape)}
+    sizes = {
+        "in_channels": int(input_shape[0]), "in_features": math.prod(input_shape), "input_shape": tuple(input_shape)
+    }  # fmt: skip
     return build(name, num_classes=num_classes, **{k: v for k, v in sizes.items() if k in accepted})
 
 

@@ -84,6 +84,44 @@ def test_in_channels_reach_the_first_convolution(name: str) -> None:
     assert first.in_channels == 5
 
 
+def test_vit_tiny_size_from_its_configuration() -> None:
+    # per block: two layer norms, four projections of 64 x 64 with biases, two linear layers; then patches, norm, head
+    block = 2 * 128 + 4 * (64 * 64 + 64) + 64 * 128 + 128 + 128 * 64 + 64
+    assert parameters(build("vit_tiny")) == 4 * block + (3 * 16 * 64 + 64) + 128 + (64 * 10 + 10)
+
+
+def test_patches_of_the_vision_transformer_know_their_places() -> None:
+    # equal patches give equal tokens, so only their positions can tell an image from one with its patches exchanged
+    model = build("vit_tiny")
+    nn.init.zeros_(model.patches.weight)
+    x = torch.rand(1, 3, 32, 32)
+    seen: list[torch.Tensor] = []
+    model.blocks.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        model(x)
+    tokens = seen[0][0]
+    assert len({tuple(t.tolist()) for t in tokens}) == 64
+    column, row = tokens[:, :32] - model.patches.bias[:32], tokens[:, 32:] - model.patches.bias[32:]
+    torch.testing.assert_close(row[0:8], row[0].expand(8, 32))
+    torch.testing.assert_close(column[0::8], column[0].expand(8, 32))
+    torch.testing.assert_close(column[3, [0, 16]], torch.tensor([3.0]).sin().item() * torch.tensor([1.0, 0.0])
+                               + torch.tensor([0.0, 1.0]) * torch.tensor([3.0]).cos())  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "gates"), [("lstm", 4), ("gru", 3)])
+def test_recurrent_networks_read_rows(name: str, gates: int) -> None:
+    first, second = gates * (28 * 64 + 64 * 64 + 2 * 64), gates * (2 * 64 * 64 + 2 * 64)
+    assert parameters(build(name)) == first + second + 64 * 10 + 10
+    model = build_for(name, (3, 5, 4), 2)
+    assert model.recurrent.input_size == 12
+    with torch.no_grad():
+        images = torch.rand(2, 3, 5, 4)
+        rows = torch.stack([images[:, :, i].reshape(2, 12) for i in range(5)], 1)
+        torch.testing.assert_close(model(images), model(rows))
+    with pytest.raises(TaskError, match=r"not \(7,\)"):
+        build_for(name, (7,), 2)
+
+
 def test_mlp_counts_features_of_any_input_shape() -> None:
     assert build_for("mlp", (3, 4, 5), 2)(torch.zeros(1, 3, 4, 5)).shape == (1, 2)
 
