@@ -80,7 +80,7 @@ def adder_family(
         raise CircuitError(f"adder family name {name!r} must be lower-case letters, as in 'loa'")
 
     def wrap(generate: Generate) -> AdderFamily:
-        family = AdderFamily(name, generate, tuple(parameters), grid, source, tuple(widths), exact)
+        family = AdderFamily(name, generate, tuple(parameters), grid, source, tuple(widths), exact=exact)
         return ADDERS.register(name)(family)
 
     return wrap

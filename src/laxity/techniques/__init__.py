@@ -1,7 +1,7 @@
 """Techniques, one file each; importing this package registers them."""
 
 from laxity.techniques.data import integer
-from laxity.techniques.hardware import composed, multiplier
+from laxity.techniques.hardware import accumulator, composed, multiplier
 from laxity.techniques.software import channels, magnitude
 
 Integer = integer.Integer
@@ -9,5 +9,15 @@ MagnitudePruning = magnitude.MagnitudePruning
 ChannelPruning = channels.ChannelPruning
 CircuitMultiplier = multiplier.CircuitMultiplier
 ComposedProduct = composed.ComposedProduct
+CircuitAccumulator = accumulator.CircuitAccumulator
+CurableCarry = accumulator.CurableCarry
 
-__all__ = ["ChannelPruning", "CircuitMultiplier", "ComposedProduct", "Integer", "MagnitudePruning"]
+__all__ = [
+    "ChannelPruning",
+    "CircuitAccumulator",
+    "CircuitMultiplier",
+    "ComposedProduct",
+    "CurableCarry",
+    "Integer",
+    "MagnitudePruning",
+]

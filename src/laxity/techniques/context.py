@@ -12,6 +12,7 @@ from laxity.core.op import Site
 
 if TYPE_CHECKING:
     from laxity.circuits.wide import Core
+    from laxity.kernels import Accumulator
 
 
 class WeightTransform(Protocol):
@@ -28,7 +29,7 @@ class Layer(Protocol):
         site: the place in the original model.
         weight: trainable float32 weight in the layout of the layer type.
         channel_axis: axis of `weight` that runs over output channels.
-        structure, operand, multiplier: contents of the slots; None means exact.
+        structure, operand, multiplier, accumulator: contents of the slots; None means exact.
     """
 
     site: Site
@@ -37,6 +38,7 @@ class Layer(Protocol):
     structure: Any
     operand: Any
     multiplier: Core | None
+    accumulator: Accumulator | None
 
 
 @dataclass(slots=True)

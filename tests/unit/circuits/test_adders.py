@@ -131,6 +131,11 @@ def all_names(width):
                 yield family.circuit_name(width, values)
 
 
+def test_exact_families_say_so():
+    assert {kind for kind in ADDERS.names() if ADDERS[kind].exact} == EXACT
+    assert {name for name in adder_catalogue.names(8) if adder_catalogue.get(name).exact} == {f"{k}8" for k in EXACT}
+
+
 def test_all_families_have_a_reference():
     assert set(ADDERS.names()) == set(REFERENCES)
     assert all(ADDERS[kind].definition and ADDERS[kind].source for kind in REFERENCES)

@@ -14,8 +14,8 @@ from laxity.models.base import build_for
 from laxity.models.resnet_cifar import cifar_resnet
 from laxity.sites import find_sites
 
-ALL = (Slot.STRUCTURE, Slot.OPERAND, Slot.MULTIPLIER)
-PRODUCT = (Slot.OPERAND, Slot.MULTIPLIER)
+ALL = (Slot.STRUCTURE, Slot.OPERAND, Slot.MULTIPLIER, Slot.ACCUMULATOR)
+PRODUCT = (Slot.OPERAND, Slot.MULTIPLIER, Slot.ACCUMULATOR)
 
 
 def counted_macs(model, x):
