@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from laxity.core.errors import ConfigError
 from laxity.core.seeds import stream
 from laxity.emulate.build import emulated
-from laxity.evaluation.memory import CodeMemory, WeightMemory, weight_memories
+from laxity.evaluation.memory import WeightMemory, weight_memories
 from laxity.faults import FaultModel
 from laxity.sites.composites import open_composites
 
@@ -48,18 +48,20 @@ def private_copy(model: nn.Module, example_input: Tensor | None) -> tuple[nn.Mod
     """A deep copy in evaluation mode whose weights can be struck, and its memories; its composite modules are opened.
 
     In a model that mixes floating point and integers, NaN is turned into 0 where it enters an integer site, because an
-    integer cannot hold it; infinities saturate by the range of the codes anyway.
+    integer cannot hold it, and infinities into the largest numbers, which saturate.
     """
     own = open_composites(copy.deepcopy(model)).eval()
     memories = weight_memories(own, example_input)
-    if not all(isinstance(m, CodeMemory) for m in memories):
+    if not all(m.finite for m in memories):
         for layer in emulated(own):
+            if layer.operand is not None and layer.operand.input.holds_nan:
+                continue
             layer.register_forward_pre_hook(_convert_nan)
     return own, memories
 
 
 def _convert_nan(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(torch.where(torch.isnan(x), 0.0, x) for x in inputs)
+    return tuple(torch.nan_to_num(x, nan=0.0) for x in inputs)
 
 
 def strike(memories: Iterable[WeightMemory], fault: FaultModel, seed: int) -> bool:

@@ -40,7 +40,10 @@ class WeightMemory(ABC):
         width_bits: bits per word.
         form: the number format, in words.
         sparse: only weights that are not zero are stored.
+        finite: no word stands for NaN or infinity.
     """
+
+    finite = False
 
     def __init__(self, name: str, words: Words, width_bits: int, form: str, sparse: bool) -> None:
         words.flags.writeable = False
@@ -67,6 +70,7 @@ class CodeMemory(WeightMemory):
         self._stored = None if layer.structure is None else _nonzero(layer, clean)
         kept = self._plain if self._stored is None else self._plain[self._stored]
         words = encode(kept, bits, signed)
+        self.finite = self._coder.finite
         super().__init__(layer.site.name, words, bits, self._coder.form, self._stored is not None)
 
     def write(self, words: Words) -> None:

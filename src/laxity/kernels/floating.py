@@ -78,7 +78,7 @@ class FloatProducts(Products):
         count = len(self._terms.left)
         return f"floating-point products, significands by {count} integer term{'s' if count > 1 else ''}"
 
-    def prepare(self, weight_codes: Tensor) -> WeightOperand:
+    def prepare(self, weight_codes: Tensor) -> FloatOperand:
         """Split the weight into windows."""
         windows, left_width = self._split_right(weight_codes, math.prod(weight_codes.shape[1:]))
         return FloatOperand(weight_codes, tuple(weight_codes.shape), 0.0, windows, left_width)

@@ -26,7 +26,7 @@ class InputCoder(nn.Module, ABC):
         scale: float32 (); a value is ``(code - zero) * scale``.
         zero: float32 (), the code of the value 0; not 0 only for codes that are whole numbers.
         bits: width of the stored word.
-        holds_nan: the format has a word for NaN.
+        holds_nan: codes may be NaN or infinite.
     """
 
     scale: Tensor
@@ -76,6 +76,11 @@ class WeightCoder(nn.Module, ABC):
     def form(self) -> str:
         """The stored words, in words."""
         return f"{self.bits}-bit {'sign-magnitude' if self.symmetric else 'unsigned'} integers"
+
+    @property
+    def finite(self) -> bool:
+        """Whether every stored word is a finite number."""
+        return True
 
     @property
     def stored_signed(self) -> bool:
