@@ -216,7 +216,12 @@ class EmulatedLayer(Slots):
         correction = -(quantiser[1] * matrix.flatten(1).sum(1, dtype=torch.float64)) / unshift
         out_scale = (scale * operand.input.scale * unshift).expand(len(matrix)).contiguous()
         made = Prepared(
-            kernel, kernel.ready(matrix, correction.to(torch.int64)), quantiser, out_scale, sources, versions
+            kernel,
+            kernel.ready(matrix, correction.to(torch.int64), self.form.groups),
+            quantiser,
+            out_scale,
+            sources,
+            versions,
         )
         self._prepared = None if compiling else made
         return made
@@ -237,7 +242,7 @@ class EmulatedLayer(Slots):
         assert isinstance(coder, WeightCoder)
         with torch.no_grad():
             codes = operand.input.codes(x)
-            if not operand.input.holds_nan and not torch.compiler.is_compiling() and not bool(torch.isfinite(x).all()):
+            if not torch.compiler.is_compiling() and not bool(torch.isfinite(x).all()):
                 raise not_finite(x, self.site.name)
             if self.taken is not None:
                 self.taken.append(codes)

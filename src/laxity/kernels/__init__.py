@@ -10,8 +10,10 @@ from laxity.kernels.analysis import CodeRange, IntArray, factorise, reduce_table
 from laxity.kernels.factored import FactoredProducts
 from laxity.kernels.gather import GatherProducts
 from laxity.kernels.geometry import Geometry, overlap_add
+from laxity.kernels.lowrank import LowRankProducts
 from laxity.kernels.products import Accumulator, FusedOperand, FusedProducts, Products, Scaling, WeightOperand
 from laxity.kernels.table import TableProducts
+from laxity.kernels.terms import byte_terms
 
 __all__ = [
     "Accumulator",
@@ -66,4 +68,8 @@ def exact_products(table: IntArray, left: CodeRange, right: CodeRange) -> Produc
     plain = GatherProducts(left, right, table) if factors is None else FactoredProducts(left, right, factors)
     if native.level() == "torch" or max(table.shape) > MOST_ENTRIES:
         return plain
+    if factors is not None and factors.terms <= 3:
+        terms = byte_terms(factors)
+        if len(terms.terms) <= 3:
+            return LowRankProducts(left, right, terms, plain)
     return TableProducts(left, right, table, plain)

@@ -19,10 +19,10 @@ VARIABLE = "LAXITY_ISA"
 def compiled() -> ModuleType | None:
     """The compiled module, or None where laxity was installed without a compiler."""
     try:
-        from laxity.kernels import _native
+        import laxity.kernels._native as module
     except ImportError:
         return None
-    return _native
+    return module
 
 
 @cache

@@ -6,7 +6,6 @@ the integer sums. The CPU implementations are the compiled module's; other devic
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -133,8 +132,9 @@ def _table(  # noqa: PLR0917 (the operator's arguments)
     return y
 
 
-def _fake(x: Tensor, codes: Tensor, scale: Tensor | None, geometry: list[int]) -> Tensor:
-    shape = shape_of(x, codes.shape[0], geometry).output
+def fake_result(x: Tensor, per_output: Tensor, scale: Tensor | None, geometry: list[int]) -> Tensor:
+    """The result of a call without its values, for tracing; `per_output` has one row or element per output."""
+    shape = shape_of(x, per_output.shape[0], geometry).output
     return empty_like_input(x, shape, torch.int64 if scale is None else torch.float32)
 
 
@@ -154,15 +154,7 @@ def _table_fake(  # noqa: PLR0917 (the operator's arguments)
     wide: bool,
     site: str,
 ) -> Tensor:
-    return _fake(x, codes, scale, geometry)
+    return fake_result(x, codes, scale, geometry)
 
 
 LIBRARY.impl("table", _table, "CPU")
-
-
-def macs_of(x: Tensor, outputs: int, geometry: list[int]) -> int:
-    """Products of one call."""
-    dims = (len(geometry) - 1) // 5
-    size = shape_of(x, outputs, geometry).output
-    positions = math.prod(size) // max(1, outputs)
-    return positions * outputs * x.shape[1] // geometry[0] * math.prod(geometry[1 : 1 + dims])

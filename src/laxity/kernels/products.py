@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -97,15 +98,29 @@ class Scaling:
 
 
 class FusedProducts(Products):
-    """Products that also quantise their inputs and scale their sums, in one pass over memory."""
+    """Products that also quantise their inputs and scale their sums, in one pass over memory.
+
+    They work on the CPU; `convolve` and `matmul` leave tensors of other devices to `elsewhere`.
+
+    Args:
+        left: range of activation codes.
+        right: range of weight codes.
+        elsewhere: the same products by torch operations.
+    """
+
+    def __init__(self, left: CodeRange, right: CodeRange, elsewhere: Products) -> None:
+        super().__init__(left, right)
+        self.elsewhere = elsewhere
+        self._codes = torch.tensor([1.0, 0.0, float(left[0]), float(left[1])])
 
     @abstractmethod
-    def ready(self, weight_codes: Tensor, offset: Tensor | None) -> FusedOperand:
+    def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int) -> FusedOperand:
         """Bring weight codes (outputs, inputs per group, *kernel) on the CPU into the form that `layer` wants.
 
         Args:
             weight_codes: whole numbers, float32.
             offset: int64 (outputs,), added to every sum; None for nothing.
+            groups: of the convolution.
         """
 
     @abstractmethod
@@ -128,6 +143,42 @@ class FusedProducts(Products):
         Raises:
             DataError: `x` holds NaN or infinite values.
         """
+
+    def prepare(self, weight_codes: Tensor) -> WeightOperand:
+        """Weights for `convolve`; how they are laid out depends on its groups, so that is left to it."""
+        if weight_codes.device.type != "cpu":
+            return self.elsewhere.prepare(weight_codes)
+        return WeightOperand(weight_codes, tuple(weight_codes.shape), 0.0)
+
+    def convolve(self, codes: Tensor, weight: WeightOperand, geometry: Geometry) -> Tensor:
+        """Sums of products of codes, exact in float64."""
+        if codes.device.type != "cpu":
+            return self.elsewhere.convolve(codes, weight, geometry)
+        operand = self.ready(weight.data, None, geometry.groups)
+        return self.layer(codes, self._codes, operand, geometry, None, "").to(torch.float64)
+
+    def matmul(self, left: Tensor, right: Tensor) -> Tensor:
+        """Sums of products of codes, exact in float64; every matrix of a batch is a group of one call."""
+        if left.device.type != "cpu":
+            return self.elsewhere.matmul(left, right)
+        return self.product(left, self._codes, right, None, "").to(torch.float64)
+
+    def product(self, left: Tensor, quantiser: Tensor, right: Tensor, scaling: Scaling | None, site: str) -> Tensor:
+        """Quantise `left` (..., M, K), multiply with codes `right` (..., K, N) and scale; see `layer`."""
+        if right.dim() == 2:
+            operand = self.ready(right.T[:, :, None], None, 1)
+            rows = left.reshape(-1, left.shape[-1])
+            sums = self.layer(rows, quantiser, operand, Geometry((1,), (1,), 1), scaling, site)
+            return sums.reshape(*left.shape[:-1], right.shape[-1])
+        shape = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+        (m, k), n = left.shape[-2:], right.shape[-1]
+        groups = math.prod(shape)
+        if not groups:
+            return left.new_zeros((*shape, m, n))
+        a = left.expand(*shape, m, k).reshape(groups, m, k).permute(0, 2, 1).reshape(1, groups * k, m)
+        w = right.expand(*shape, k, n).transpose(-1, -2).reshape(groups * n, k, 1)
+        sums = self.layer(a, quantiser, self.ready(w, None, groups), Geometry((1,), (1,), groups), scaling, site)
+        return sums.reshape(*shape, n, m).transpose(-1, -2)
 
 
 def working_dtype(bound: float) -> torch.dtype:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -12,7 +10,7 @@ from laxity.kernels.analysis import CodeRange, IntArray
 from laxity.kernels.geometry import Geometry
 from laxity.kernels.layout import Entries, Layout, layout_of
 from laxity.kernels.operators import flat
-from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling, WeightOperand
+from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling
 
 NARROW = 2**31
 
@@ -28,14 +26,12 @@ class TableProducts(FusedProducts):
     """
 
     def __init__(self, left: CodeRange, right: CodeRange, table: IntArray, elsewhere: Products) -> None:
-        super().__init__(left, right)
-        self.elsewhere = elsewhere
+        super().__init__(left, right, elsewhere)
         self._peak = int(abs(table).max())
         layout = layout_of(table, left)
         plain = layout_of(table, left, by_sign=False) if layout and layout.entries is Entries.SIGN_MAGNITUDE else layout
         assert layout is not None and plain is not None  # noqa: PT018 (the caller has checked the size)
         self._layout, self._wide_layout = layout, plain
-        self._codes = torch.tensor([1.0, 0.0, float(left[0]), float(left[1])])
 
     def describe(self) -> str:
         """Name the kernel."""
@@ -43,38 +39,7 @@ class TableProducts(FusedProducts):
         how = "sign and 128" if layout.entries is Entries.SIGN_MAGNITUDE else str(layout.entries.count)
         return f"{native.level()} look-up, {how} entries, {layout.planes} x {layout.bits} bits"
 
-    def prepare(self, weight_codes: Tensor) -> WeightOperand:
-        """Row numbers and constants; on other devices what their kernel wants."""
-        if weight_codes.device.type != "cpu":
-            return self.elsewhere.prepare(weight_codes)
-        return WeightOperand(self.ready(weight_codes, None), tuple(weight_codes.shape), 0.0)
-
-    def convolve(self, codes: Tensor, weight: WeightOperand, geometry: Geometry) -> Tensor:
-        """Look up and add."""
-        if not isinstance(weight.data, FusedOperand):
-            return self.elsewhere.convolve(codes, weight, geometry)
-        return self.layer(codes, self._codes, weight.data, geometry, None, "").to(torch.float64)
-
-    def matmul(self, left: Tensor, right: Tensor) -> Tensor:
-        """Look up and add; every matrix of a batch is a group of one call."""
-        if left.device.type != "cpu":
-            return self.elsewhere.matmul(left, right)
-        if right.dim() == 2:
-            operand = self.ready(right.T[:, :, None], None)
-            rows = left.reshape(-1, left.shape[-1])
-            sums = self.layer(rows, self._codes, operand, Geometry((1,), (1,), 1), None, "")
-            return sums.reshape(*left.shape[:-1], right.shape[-1]).to(torch.float64)
-        shape = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-        m, k, n = left.shape[-2], left.shape[-1], right.shape[-1]
-        groups = math.prod(shape)
-        if not groups:
-            return left.new_zeros((*shape, m, n), dtype=torch.float64)
-        a = left.expand(*shape, m, k).reshape(groups, m, k).permute(0, 2, 1).reshape(1, groups * k, m)
-        w = right.expand(*shape, k, n).transpose(-1, -2).reshape(groups * n, k, 1)
-        sums = self.layer(a, self._codes, self.ready(w, None), Geometry((1,), (1,), groups), None, "")
-        return sums.reshape(*shape, n, m).transpose(-1, -2).to(torch.float64)
-
-    def ready(self, weight_codes: Tensor, offset: Tensor | None) -> FusedOperand:
+    def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int) -> FusedOperand:
         """Row numbers (outputs, reduction) uint8, and the sum of the rows' least products per output."""
         rows = (weight_codes.detach() - self.right[0]).to(torch.uint8).flatten(1).contiguous()
         wide = rows.shape[1] * self._peak >= NARROW or self._layout.planes > 2

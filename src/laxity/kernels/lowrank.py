@@ -1,0 +1,143 @@
+"""Products of a table that factors into bytes, by dot-product instructions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from laxity.kernels import native
+from laxity.kernels.analysis import CodeRange
+from laxity.kernels.geometry import Geometry
+from laxity.kernels.operators import LIBRARY, address, fake_result, flat, not_finite, result
+from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling
+from laxity.kernels.terms import BYTE, ByteTerms
+
+NARROW = 2**31
+
+LIBRARY.define(
+    "lowrank(Tensor x, Tensor quantiser, Tensor maps, Tensor weights, Tensor constants, "
+    "Tensor? scale, Tensor? gain, Tensor? bias, int[] geometry, int[] terms, int[] factors, bool wide, str site)"
+    " -> Tensor"
+)
+LIBRARY.define("lowrank_pack(Tensor weights, int groups, int[] terms) -> Tensor")
+
+
+class LowRankProducts(FusedProducts):
+    """Sums of few products of one-operand functions, each a byte, by the compiled dot products on the CPU.
+
+    Args:
+        left: range of activation codes.
+        right: range of weight codes.
+        terms: the table in bytes.
+        elsewhere: products on other devices.
+    """
+
+    def __init__(self, left: CodeRange, right: CodeRange, terms: ByteTerms, elsewhere: Products) -> None:
+        super().__init__(left, right, elsewhere)
+        bundles = terms.bundles() or [(1, 0)]
+        self._factors, self._counts = [f for f, _ in bundles], [n for _, n in bundles]
+        self._bound = max(1, terms.bound())
+        self._maps = torch.zeros(len(terms.terms), BYTE, dtype=torch.uint8)
+        self._weights = torch.zeros(len(terms.terms), right[1] - right[0] + 1, dtype=torch.int8)
+        for i, term in enumerate(terms.terms):
+            self._maps[i, : left[1] - left[0] + 1] = torch.from_numpy(term.map)
+            self._weights[i] = torch.from_numpy(term.weight)
+        self._constant = torch.from_numpy(terms.constant)
+
+    def describe(self) -> str:
+        """Name the kernel."""
+        count = len(self._maps)
+        return f"{native.level()} dot products of bytes, {count} term{'' if count == 1 else 's'}"
+
+    def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int) -> FusedOperand:
+        """Mapped weights in the order of the kernel, and what is added to every sum."""
+        rows = (weight_codes.detach() - self.right[0]).to(torch.int64).flatten(1)
+        constants = self._constant[rows].sum(1)
+        constants = constants if offset is None else constants + offset
+        mapped = self._weights[:, rows].reshape(len(self._weights), len(rows), weight_codes.shape[1], -1)
+        packed: Tensor = torch.ops.laxity.lowrank_pack(mapped.contiguous(), groups, self._counts)
+        wide = rows.shape[1] * self._bound >= NARROW
+        return FusedOperand((packed, constants), tuple(weight_codes.shape[2:]), wide)
+
+    def layer(
+        self, x: Tensor, quantiser: Tensor, weight: FusedOperand, geometry: Geometry, scaling: Scaling | None, site: str
+    ) -> Tensor:
+        """One call of the operator."""
+        packed, constants = weight.tensors
+        scale, gain, bias = (scaling.scale, scaling.gain, scaling.bias) if scaling else (None, None, None)
+        y: Tensor = torch.ops.laxity.lowrank(
+            x, quantiser, self._maps, packed, constants, scale, gain, bias, flat(geometry, weight.kernel),
+            self._counts, self._factors, weight.wide, site,
+        )  # fmt: skip
+        return y
+
+
+def _pack(weights: Tensor, groups: int, terms: list[int]) -> Tensor:
+    module = native.compiled()
+    assert module is not None  # low rank in bytes is chosen only where the module is
+    _, outputs, inputs, taps = weights.shape
+    packed = torch.empty(_packed_size(weights, groups, terms), dtype=torch.int8)
+    module.lowrank_pack(address(weights), outputs, inputs, taps, groups, terms, address(packed))
+    return packed
+
+
+def _packed_size(weights: Tensor, groups: int, terms: list[int]) -> int:
+    _, outputs, inputs, taps = weights.shape
+    vectors, padded = -(-(outputs // groups) // 16), -(-inputs // 4) * 4
+    return groups * vectors * 16 * taps * padded * sum(terms)
+
+
+def _lowrank(  # noqa: PLR0917 (the operator's arguments)
+    x: Tensor,
+    quantiser: Tensor,
+    maps: Tensor,
+    weights: Tensor,
+    constants: Tensor,
+    scale: Tensor | None,
+    gain: Tensor | None,
+    bias: Tensor | None,
+    geometry: list[int],
+    terms: list[int],
+    factors: list[int],
+    wide: bool,
+    site: str,
+) -> Tensor:
+    y, numbers = result(x, constants.shape[0], scale, geometry)
+    module = native.compiled()
+    assert module is not None  # low rank in bytes is chosen only where the module is
+    scaled, sums = (address(y), 0) if scale is not None else (0, address(y))
+    finite = module.lowrank_layer(
+        native.level(), native.threads(), numbers, address(x), address(quantiser), address(maps), terms, factors,
+        address(weights), wide, address(constants), address(scale), address(gain), address(bias), scaled, sums,
+    )  # fmt: skip
+    if not finite:
+        raise not_finite(x, site)
+    return y
+
+
+@torch.library.register_fake("laxity::lowrank", lib=LIBRARY)
+def _lowrank_fake(  # noqa: PLR0917 (the operator's arguments)
+    x: Tensor,
+    quantiser: Tensor,
+    maps: Tensor,
+    weights: Tensor,
+    constants: Tensor,
+    scale: Tensor | None,
+    gain: Tensor | None,
+    bias: Tensor | None,
+    geometry: list[int],
+    terms: list[int],
+    factors: list[int],
+    wide: bool,
+    site: str,
+) -> Tensor:
+    return fake_result(x, constants, scale, geometry)
+
+
+@torch.library.register_fake("laxity::lowrank_pack", lib=LIBRARY)
+def _pack_fake(weights: Tensor, groups: int, terms: list[int]) -> Tensor:
+    return weights.new_empty(_packed_size(weights, groups, terms))
+
+
+LIBRARY.impl("lowrank", _lowrank, "CPU")
+LIBRARY.impl("lowrank_pack", _pack, "CPU")
