@@ -8,11 +8,11 @@ import sys
 import pytest
 
 from laxity import techniques
-from laxity.circuits import catalogue
+from laxity.circuits import adder_catalogue, catalogue
 from laxity.core.approximation import TECHNIQUES, Approximation
 from laxity.faults import BUILT_IN_FAULTS
 from laxity.targets import load_target
-from laxity.testing import check_fault_model, check_multiplier, check_target, check_technique
+from laxity.testing import check_adder, check_fault_model, check_multiplier, check_target, check_technique
 
 NAMES = [name for width in (2, 3, 4, 8) for signed in (False, True) for name in catalogue.names(width, signed=signed)]
 
@@ -20,6 +20,11 @@ NAMES = [name for width in (2, 3, 4, 8) for signed in (False, True) for name in 
 @pytest.mark.parametrize("name", NAMES)
 def test_multiplier(name: str) -> None:
     check_multiplier(name)
+
+
+@pytest.mark.parametrize("name", [*adder_catalogue.names(8), *adder_catalogue.names(24)])
+def test_adder(name: str) -> None:
+    check_adder(name)
 
 
 SEARCHED = [n for n in techniques.__all__ if "candidates" in vars(getattr(techniques, n))]
@@ -44,6 +49,9 @@ INSTANCES = [
     techniques.CircuitMultiplier("mitchell8"),
     techniques.CircuitMultiplier("array8"),
     techniques.ComposedProduct("drum4_3"),
+    techniques.CircuitAccumulator("aca20_6", "saturate", 16),
+    techniques.CircuitAccumulator("ripple18"),
+    techniques.CurableCarry(20, 6),
 ]
 
 
@@ -67,7 +75,7 @@ def test_target() -> None:
 
 def test_hardware_checks_need_no_torch() -> None:
     code = (
-        "import sys; from laxity.testing import check_fault_model, check_multiplier, check_target; "
+        "import sys; from laxity.testing import check_adder, check_fault_model, check_multiplier, check_target; "
         "check_multiplier('drum8_4'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -38,7 +38,7 @@ def accumulator_stage(adder: Adder, overflow: str = "wrap") -> Circuit:
     if overflow not in OVERFLOWS:
         raise CircuitError(f"an accumulator cannot {overflow!r} on overflow; choose one of {', '.join(OVERFLOWS)}")
     bits = adder.bits
-    builder = CircuitBuilder(f"{adder.name}_{overflow}", f"{adder.circuit.source}; accumulator with {overflow}")
+    builder = CircuitBuilder(f"{adder.circuit.name}_{overflow}", f"{adder.circuit.source}; accumulator with {overflow}")
     a, b = builder.input("a", bits), builder.input("b", bits)
     with builder.block("accumulator"):
         total = builder.instantiate(adder.circuit, {"a": a, "b": b})["s"][:bits]

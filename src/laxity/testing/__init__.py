@@ -9,12 +9,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from laxity.testing.adder import check_adder
     from laxity.testing.fault_model import check_fault_model
     from laxity.testing.multiplier import check_multiplier
     from laxity.testing.target import check_target, example_demands
     from laxity.testing.technique import check_technique
 
 _HOMES = {
+    "check_adder": "laxity.testing.adder",
     "check_fault_model": "laxity.testing.fault_model",
     "check_multiplier": "laxity.testing.multiplier",
     "check_target": "laxity.testing.target",
@@ -22,7 +24,14 @@ _HOMES = {
     "example_demands": "laxity.testing.target",
 }
 
-__all__ = ["check_fault_model", "check_multiplier", "check_target", "check_technique", "example_demands"]
+__all__ = [
+    "check_adder",
+    "check_fault_model",
+    "check_multiplier",
+    "check_target",
+    "check_technique",
+    "example_demands",
+]
 
 
 def __getattr__(name: str) -> Any:

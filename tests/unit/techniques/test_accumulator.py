@@ -174,6 +174,13 @@ def test_candidates_are_cheaper_adders_with_half_a_unit_of_bias():
         assert error.bias == pytest.approx(0.5, abs=0.15)
 
 
+def test_large_sites_are_left_to_the_user():
+    rows = 1 + 1_000_000 // (40 * 5)
+    large = replace(SITE, op=Op("linear", (rows, 40), (5, 40), (rows, 5), 1, rows, 40, 5))
+    assert CircuitAccumulator.candidates(SITE)
+    assert not CircuitAccumulator.candidates(large)
+
+
 def test_labels_and_json():
     for choice, label in (
         (CircuitAccumulator("loa24_8"), "loa24_8"),

@@ -16,6 +16,7 @@ from laxity.kernels.accumulators import AdderAccumulator, CurableAccumulator
 from laxity.techniques.context import BuildContext, Layer
 
 _SEARCHED = ("ama24_5_3", "ama24_5_5", "ama24_5_7")
+_SEARCHED_MACS = 1_000_000
 
 
 @TECHNIQUES.register("accumulator")
@@ -72,8 +73,11 @@ class CircuitAccumulator(Approximation):
 
     @classmethod
     def candidates(cls, site: Site) -> Sequence[Approximation]:
-        """Adders of 24 bits that round the low bits of products; their mean error is half a unit per product."""
-        return [cls(name) for name in _SEARCHED]
+        """Adders of 24 bits that round the low bits of products, at sites small enough to simulate gates in a search.
+
+        The mean error of these adders is half a unit per product.
+        """
+        return [cls(name) for name in _SEARCHED] if site.op.macs <= _SEARCHED_MACS else []
 
 
 @TECHNIQUES.register("curable")
