@@ -12,6 +12,7 @@
 #include "level.h"
 #include "lowrank.h"
 #include "parallel.h"
+#include "stationary.h"
 #include "sequential.h"
 #include "table.h"
 
@@ -91,6 +92,33 @@ bool table_layer(const std::string& level_name, int threads, const std::vector<i
   return true;
 }
 
+// Returns false where an input element is not finite; outputs are undefined then.
+bool stationary_layer(const std::string& level_name, int threads, const std::vector<int64_t>& numbers, uintptr_t x,
+                      uintptr_t code, uintptr_t map, uintptr_t codes, uintptr_t table, int64_t rows, int entries,
+                      int planes, int bits, int64_t skip, uintptr_t offsets, bool wide, uintptr_t constants,
+                      uintptr_t scale, uintptr_t gain, uintptr_t bias, uintptr_t scaled, uintptr_t sums) {
+  const Geometry g = read_geometry(numbers);
+  const bool known = entries == static_cast<int>(Entries::k64) || entries == static_cast<int>(Entries::k128) ||
+                     entries == static_cast<int>(Entries::k256);
+  if (!known || planes < 1 || bits < 6 || bits > 8 || rows < 1 || rows > 256 || skip < 0 || skip > 255)
+    throw std::invalid_argument("a table has an unknown layout");
+  if (g.reduction() * stationary_pitch(g) >= int64_t{1} << 32)
+    throw std::invalid_argument("a layer has more weights than offsets of 32 bits reach");
+  const Level& level = level_named(level_name.c_str());
+  const Quantiser q = quantiser(code, map);
+  const StationaryOperand operand{address<const uint8_t>(codes), address<const uint8_t>(table), rows,
+                                  static_cast<Entries>(entries), planes, bits, static_cast<uint8_t>(skip),
+                                  address<const int64_t>(offsets), address<const int64_t>(constants), wide};
+  const Output output{address<float>(scaled), address<int64_t>(sums), address<const float>(scale),
+                      address<const float>(gain), address<const float>(bias)};
+  const nb::gil_scoped_release release;
+  thread_local Buffer memory;
+  LastImage image;
+  if (!make_last_image(g, address<const float>(x), q, threads, level, memory, image)) return false;
+  stationary_products(g, image, operand, output, threads, level);
+  return true;
+}
+
 LowrankShape lowrank_shape(int64_t outputs, int64_t inputs_per_group, int64_t taps, int64_t groups,
                            const std::vector<int64_t>& terms) {
   if (outputs < 0 || inputs_per_group < 0 || taps < 1 || groups < 1 || outputs % groups != 0)
@@ -157,6 +185,7 @@ NB_MODULE(_native, m) {
   m.def("represent", &laxity::represent);
   m.def("pass_gradient", &laxity::pass_gradient);
   m.def("table_layer", &laxity::table_layer);
+  m.def("stationary_layer", &laxity::stationary_layer);
   m.def("lowrank_size", &laxity::lowrank_size);
   m.def("lowrank_pack", &laxity::lowrank_pack);
   m.def("lowrank_layer", &laxity::lowrank_layer);
