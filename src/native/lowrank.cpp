@@ -8,7 +8,8 @@
 namespace laxity {
 namespace {
 
-constexpr int64_t kStrip = 48;            // positions whose accumulators stay in the cache; tiles divide it
+constexpr int64_t kStrip = 96;            // positions whose accumulators stay in the cache
+constexpr int64_t kCached = 16 << 20;     // bytes of output that the next layer may still find in a cache
 constexpr int64_t kExactQuads = 1 << 14;  // of unsigned by signed bytes, whose sum fits in 31 bits
 
 // Whether dimension d only lists positions: nothing is shared among them and nothing is added at the ends.
@@ -103,7 +104,8 @@ class Layer {
   Layer(const Geometry& g, const LowrankImage& image, const LowrankOperand& operand, const Output& output,
         const Level& level)
       : g_(g), image_(image), operand_(operand), output_(output), level_(level.lowrank),
-        vectors_((g.outputs_per_group() + kVector - 1) / kVector) {
+        vectors_((g.outputs_per_group() + kVector - 1) / kVector),
+        streamed_(g.batch * g.outputs * g.positions() * static_cast<int64_t>(sizeof(float)) > kCached) {
     const int8_t* weights = operand.weights;
     for (size_t j = 0; j < operand.bundles.size(); ++j) {
       reductions_.emplace_back(g, image, image.parts[j].pitch);
@@ -197,7 +199,7 @@ class Layer {
     const int64_t first = group * g_.outputs_per_group() + vector * kVector;
     const int64_t outputs = std::min(width * kVector, g_.outputs_per_group() - vector * kVector);
     const LowrankScaling scaling{operand_.constants + first, output_.scale + first, output_.gain + first,
-                                 output_.bias ? output_.bias + first : nullptr};
+                                 output_.bias ? output_.bias + first : nullptr, streamed_};
     for (int64_t i = 0; i < strip.stretches; ++i) {
       const Run& run = strip.stretch[i];
       (columns ? level_.columns : level_.planes)(acc + run.start * kWideTile, run.length, outputs, scaling,
@@ -233,6 +235,7 @@ class Layer {
   const Output& output_;
   const LowrankLevel& level_;
   const int64_t vectors_;
+  const bool streamed_;
   std::vector<Reduction> reductions_;
   std::vector<const int8_t*> weights_;
 };
@@ -240,9 +243,9 @@ class Layer {
 void run_layer(const Geometry& g, const LowrankImage& image, const Layer& layer, int threads) {
   const int64_t positions = g.batch * g.positions(), strips = (positions + kStrip - 1) / kStrip;
   // Few strips are shared out by outputs too.
-  const int64_t wanted = 8 * std::max(1, threads), widths = (layer.vectors() + kMaxVectors - 1) / kMaxVectors;
+  const int64_t wanted = 16 * std::max(1, threads), widths = (layer.vectors() + kMaxVectors - 1) / kMaxVectors;
   const int64_t splits = std::min(widths, (wanted + strips * g.groups - 1) / (strips * g.groups));
-  const int64_t tasks = strips * g.groups * splits, step = std::max<int64_t>(1, std::min<int64_t>(16, tasks / wanted));
+  const int64_t tasks = strips * g.groups * splits, step = std::max<int64_t>(1, std::min<int64_t>(8, tasks / wanted));
   parallel_for(threads, (tasks + step - 1) / step, [&](int, int64_t block) {
     Strip strip;
     int64_t placed = -1;

@@ -7,7 +7,7 @@
 namespace laxity {
 namespace {
 
-constexpr int kTileRows[kMaxVectors] = {12, 10, 8, 6};
+constexpr int kTileRows[kMaxVectors] = {8, 8, 8, 6};
 constexpr int64_t kAhead = 64;  // floats by which reading runs ahead of quantising, since so many streams defeat the hardware
 
 INLINE __mmask16 lanes(int64_t count) { return count >= 16 ? 0xffff : static_cast<__mmask16>((1u << count) - 1); }
@@ -106,7 +106,11 @@ void planes(const int32_t* acc, int64_t positions, int64_t outputs, const Lowran
       transpose16(r);
       float* to = out + n * pitch + m;
       if (wide == kVector && positions - m >= 16) {
-        UNROLL for (int i = 0; i < 16; ++i) _mm512_storeu_ps(to + i * pitch, r[i]);
+        if (s.streamed && ((reinterpret_cast<uintptr_t>(to) | (sizeof(float) * pitch)) & 63) == 0) {
+          UNROLL for (int i = 0; i < 16; ++i) _mm512_stream_ps(to + i * pitch, r[i]);
+        } else {
+          UNROLL for (int i = 0; i < 16; ++i) _mm512_storeu_ps(to + i * pitch, r[i]);
+        }
       } else {
         const __mmask16 live = lanes(positions - m);
         alignas(64) __m512 rows[16];
@@ -115,6 +119,7 @@ void planes(const int32_t* acc, int64_t positions, int64_t outputs, const Lowran
       }
     }
   }
+  if (s.streamed) _mm_sfence();  // streamed stores are ordered by nothing else
 }
 
 void columns(const int32_t* acc, int64_t positions, int64_t outputs, const LowrankScaling& s, float* out,
@@ -122,9 +127,17 @@ void columns(const int32_t* acc, int64_t positions, int64_t outputs, const Lowra
   for (int64_t n = 0; n < outputs; n += kVector) {
     const __mmask16 live = lanes(outputs - n);
     const Scaler scaler(s, n, live);
-    for (int64_t m = 0; m < positions; ++m)
-      _mm512_mask_storeu_ps(out + m * pitch + n, live, scaler.apply(acc + m * kWideTile + n));
+    for (int64_t m = 0; m < positions; ++m) {
+      float* to = out + m * pitch + n;
+      const __m512 v = scaler.apply(acc + m * kWideTile + n);
+      if (s.streamed && live == 0xffff && (reinterpret_cast<uintptr_t>(to) & 63) == 0) {
+        _mm512_stream_ps(to, v);
+      } else {
+        _mm512_mask_storeu_ps(to, live, v);
+      }
+    }
   }
+  if (s.streamed) _mm_sfence();
 }
 
 // ----------------------------------------------------------------------------------------------------- quantising
@@ -198,35 +211,48 @@ INLINE void store_mapped(const __m512i codes[4], const MappedTerm* terms, int64_
   }
 }
 
+// Up to 16 floats at equal distances.
+struct Gatherer {
+  int64_t stride;
+  bool near;
+  __m512i index;
+
+  INLINE explicit Gatherer(int64_t s) : stride(s), near(s < (int64_t{1} << 26) && s > -(int64_t{1} << 26)) {
+    const __m512i steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    index = _mm512_mullo_epi32(steps, _mm512_set1_epi32(static_cast<int>(near ? s : 0)));
+  }
+
+  INLINE __m512 load(const float* from, int64_t count) const {
+    const __mmask16 live = lanes(count);
+    if (stride == 1) return _mm512_maskz_loadu_ps(live, from);
+    if (stride == 2) {
+      const int64_t last = 2 * count - 1;
+      const __m512 high = last > 16 ? _mm512_maskz_loadu_ps(lanes(last - 16), from + 16) : _mm512_setzero_ps();
+      return _mm512_permutex2var_ps(_mm512_maskz_loadu_ps(lanes(last), from), index, high);
+    }
+    if (near) return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), live, index, from, 4);
+    alignas(64) float copy[16] = {};
+    for (int64_t i = 0; i < count; ++i) copy[i] = from[i * stride];
+    return _mm512_load_ps(copy);
+  }
+};
+
 // Pixels next to each other, or nothing: tiles of 16 x 16 are transposed.
 bool quantise_tiles(const float* x, int64_t pixel_stride, int64_t channel_stride, int64_t pixels, int64_t channels,
                     const Quantiser& q, const MappedTerm* terms, int64_t count) {
   const Encoder encoder(q);
-  const __m512i steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  const bool near = pixel_stride < (int64_t{1} << 26) && pixel_stride > -(int64_t{1} << 26);
-  const __m512i index = _mm512_mullo_epi32(steps, _mm512_set1_epi32(static_cast<int>(near ? pixel_stride : 0)));
+  const Gatherer gatherer(pixel_stride);
   __mmask16 bad = 0;
   for (int64_t c = 0; c < channels; c += 16)
     for (int64_t p = 0; p < pixels; p += 16) {
       const int64_t wide = channels - c < 16 ? channels - c : 16, here = pixels - p < 16 ? pixels - p : 16;
-      const __mmask16 live = lanes(here);
       __m128i rows[16];
       for (int i = 0; i < 16; ++i) {
         rows[i] = _mm_setzero_si128();
         if (i >= wide) continue;
         const float* from = x + (c + i) * channel_stride + p * pixel_stride;
         _mm_prefetch(reinterpret_cast<const char*>(from + kAhead), _MM_HINT_T0);
-        __m512 v;
-        if (pixel_stride == 1) {
-          v = _mm512_maskz_loadu_ps(live, from);
-        } else if (near) {
-          v = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), live, index, from, 4);
-        } else {
-          alignas(64) float copy[16] = {};
-          for (int64_t j = 0; j < here; ++j) copy[j] = from[j * pixel_stride];
-          v = _mm512_load_ps(copy);
-        }
-        rows[i] = encoder.encode(v, bad);
+        rows[i] = encoder.encode(gatherer.load(from, here), bad);
       }
       transpose16(rows);
       const __m512i codes[4] = {join(rows), join(rows + 4), join(rows + 8), join(rows + 12)};

@@ -56,8 +56,8 @@ bool scaling_agrees(const LowrankLevel& level, std::minstd_rand& random) {
     constants[n] = static_cast<int64_t>(random() % 9999) - 5000;
     for (auto& row : numbers) row[n] = static_cast<float>(random() % 1000) / 777.0f - 0.5f;
   }
-  for (const float* bias : {static_cast<const float*>(numbers[2]), static_cast<const float*>(nullptr)}) {
-    const LowrankScaling scaling{constants, numbers[0], numbers[1], bias};
+  for (const bool plain : {true, false}) {
+    const LowrankScaling scaling{constants, numbers[0], numbers[1], plain ? nullptr : numbers[2], !plain};
     level.planes(acc, kPositions, kOutputs, scaling, found, kPositions);
     reference.planes(acc, kPositions, kOutputs, scaling, wanted, kPositions);
     if (std::memcmp(found, wanted, sizeof(found)) != 0) return false;

@@ -10,7 +10,7 @@ struct Quantiser;
 constexpr int kVector = 16;                          // outputs whose weights are stored together
 constexpr int kMaxVectors = 4;                       // such vectors of one tile
 constexpr int kWideTile = kVector * kMaxVectors;     // outputs of one tile, and pitch of its accumulators
-constexpr int kMaxRows = 12;                         // positions of one tile
+constexpr int kMaxRows = 8;                         // positions of one tile
 constexpr int64_t kQuad = 4;                         // bytes of the reduction that are multiplied together
 
 // One byte map of a quantised input and where its results go: channel c of pixel p to out[p * pitch + c].
@@ -40,6 +40,7 @@ struct LowrankScaling {
   const float* scale;
   const float* gain;
   const float* bias;  // or null
+  bool streamed;      // whole lines go past the caches: the output is too large to be read from them again
 };
 
 // Scales `positions` x `outputs` accumulators. The ones of up to 15 further positions may be read too.
