@@ -30,7 +30,7 @@ class FixedPointProducts(PairwiseProducts):
         quantum: exact products are multiples of two to this power.
 
     Source: Y. Nevarez et al., Accelerating spike-by-spike neural networks on FPGA with hybrid custom floating-point and
-    logarithmic dot-product approximation, IEEE Access 9, 2021 (64 bits, 23 of them fraction, truncation).
+    logarithmic dot-product approximation, IEEE Access, 2021 (64 bits, 23 of them fraction, truncation).
     """
 
     def __init__(self, product: PairProduct, fraction_bits: int, quantum: int) -> None:
