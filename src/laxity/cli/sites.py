@@ -36,7 +36,7 @@ def sites(
             "group": site.group,
             "removable": site.removable,
         }
-        for site in prepare(loaded.model, loaded.example_input).sites
+        for site in prepare(loaded.model, loaded.example_input, exact=loaded.exact).sites
     ]
     if json:
         emit_json(found)

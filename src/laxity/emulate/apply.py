@@ -42,7 +42,7 @@ def approximate(
         plan: what to approximate where.
         calibration: (n, ...) inputs from which the ranges of codes are chosen; a task brings its own.
         device: where the copy lives.
-        exact: patterns of what cannot be emulated or shall not be, as in `find_sites`.
+        exact: patterns of what cannot be emulated or shall not be, as in `find_sites`; added to those of a task.
 
     Returns:
         An ordinary module in eval mode; the subject is not changed. Training that the plan's recovery asks for is
@@ -52,7 +52,7 @@ def approximate(
         PlanError: the plan does not fit the model, or a bare model comes without calibration inputs.
     """
     if isinstance(subject, Task):
-        prepared = prepare(subject.model, subject.example_input, device, exact)
+        prepared = prepare(subject.model, subject.example_input, device, (*subject.exact, *exact))
         return realise(prepared, plan, calibration_inputs(subject, device))
     if calibration is None or not len(calibration):
         raise PlanError("a bare model needs calibration inputs; pass calibration=tensor of shape (n, ...)")

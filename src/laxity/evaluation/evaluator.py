@@ -74,7 +74,7 @@ class Evaluator:
         check_device(setup.device)
         self.task = setup.task if isinstance(setup.task, Task) else load_task(**setup.task)
         self.target: Target = load_target(setup.target)
-        self.prepared: Prepared = prepare(self.task.model, self.task.example_input, setup.device)
+        self.prepared: Prepared = prepare(self.task.model, self.task.example_input, setup.device, self.task.exact)
         self.inputs: list[Tensor] = calibration_inputs(self.task, setup.device)
         self.base = base_plan(self.prepared)
         self._states: dict[str, dict[str, Tensor]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,9 @@ from laxity.faults import FaultModel
 from laxity.sites.composites import open_composites
 
 
-def inject(model: nn.Module, fault: FaultModel, *, seed: int, example_input: Tensor | None = None) -> nn.Module:
+def inject(
+    model: nn.Module, fault: FaultModel, *, seed: int, example_input: Tensor | None = None, exact: Sequence[str] = ()
+) -> nn.Module:
     """Return a copy of a model with faults in its stored weights.
 
     The faults of a site depend on the seed, the fault model, and the site's name and stored words only. With the seed
@@ -30,6 +32,8 @@ def inject(model: nn.Module, fault: FaultModel, *, seed: int, example_input: Ten
         fault: what happens to the words.
         seed: root seed.
         example_input: float32 (1, ...); needed only where a forward method passes weights to functions itself.
+        exact: patterns of composite modules (attention, recurrent layers) to leave closed, as in `find_sites`; their
+            weights are then fault-free.
 
     Returns:
         A deep copy in evaluation mode.
@@ -39,18 +43,20 @@ def inject(model: nn.Module, fault: FaultModel, *, seed: int, example_input: Ten
         ConfigError: the fault model gives words of another shape or type.
         DataError: the fault model gives words that are too wide.
     """
-    struck, memories = private_copy(model, example_input)
+    struck, memories = private_copy(model, example_input, exact)
     strike(memories, fault, seed)
     return struck
 
 
-def private_copy(model: nn.Module, example_input: Tensor | None) -> tuple[nn.Module, list[WeightMemory]]:
+def private_copy(
+    model: nn.Module, example_input: Tensor | None, exact: Sequence[str] = ()
+) -> tuple[nn.Module, list[WeightMemory]]:
     """A deep copy in evaluation mode whose weights can be struck, and its memories; its composite modules are opened.
 
     In a model that mixes floating point and integers, NaN is turned into 0 where it enters an integer site, because an
     integer cannot hold it, and infinities into the largest numbers, which saturate.
     """
-    own = open_composites(copy.deepcopy(model)).eval()
+    own = open_composites(copy.deepcopy(model), exact).eval()
     memories = weight_memories(own, example_input)
     if not all(m.finite for m in memories):
         for layer in emulated(own):

@@ -110,7 +110,7 @@ class _Bench:
 
     def __init__(self, model: nn.Module, task: Task, split: str, samples: int) -> None:
         device = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
-        self._model, self._memories = private_copy(model, task.example_input.to(device))
+        self._model, self._memories = private_copy(model, task.example_input.to(device), task.exact)
         data = list(batches(task.splits()[split], BATCH_SIZE, limit=samples))
         self._inputs: list[Tensor] = [x.to(device) for x, _ in data]
         self._targets: NDArray[np.int64] = torch.cat([y for _, y in data]).numpy()

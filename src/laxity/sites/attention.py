@@ -200,19 +200,19 @@ def _multi_head(
     return mixed.transpose(1, 2).flatten(2), weights
 
 
-@composite(nn.MultiheadAttention)
+@composite("attention", nn.MultiheadAttention)
 def _open_attention(module: nn.MultiheadAttention) -> nn.Module:
     return OpenAttention(module)
 
 
-@composite(nn.TransformerEncoderLayer, subclasses=True)
+@composite("encoder-layer", nn.TransformerEncoderLayer, subclasses=True)
 def _open_encoder_layer(module: nn.TransformerEncoderLayer) -> nn.Module:
     """The fused layer is for ReLU and GELU only, as this number tells; the layer itself asks `activation`."""
     module.activation_relu_or_gelu = 0
     return module
 
 
-@composite(nn.TransformerEncoder, subclasses=True)
+@composite("encoder", nn.TransformerEncoder, subclasses=True)
 def _open_encoder(module: nn.TransformerEncoder) -> nn.Module:
     """Nested tensors leave zeros where a padding mask hides positions, which the last layer then does instead."""
     if module.use_nested_tensor:

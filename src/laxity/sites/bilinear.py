@@ -28,6 +28,6 @@ class OpenBilinear(nn.Module):
         return result if self.bias is None else result + self.bias
 
 
-@composite(nn.Bilinear)
+@composite("bilinear", nn.Bilinear)
 def _open_bilinear(module: nn.Bilinear) -> nn.Module:
     return OpenBilinear(module)

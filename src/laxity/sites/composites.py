@@ -17,43 +17,54 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from laxity.core.registry import Registry
+
 Opener = Callable[[Any], nn.Module]
 
 
 @dataclass(frozen=True, slots=True)
 class Composite:
-    """How modules of a type are opened.
+    """How modules of some types are opened.
 
     Attributes:
-        kind: the type.
-        opener: maps a module of the type to its opened form, or to itself, changed in place.
+        kinds: the types.
+        opener: maps a module of these types to its opened form, or to itself, changed in place.
         subclasses: whether subclasses with a forward method of their own are meant too.
     """
 
-    kind: type[nn.Module]
+    kinds: tuple[type[nn.Module], ...]
     opener: Opener
     subclasses: bool
 
-    def fits(self, module: nn.Module) -> bool:
-        """Whether `module` is to be opened this way."""
-        same = getattr(type(module), "forward", None) is getattr(self.kind, "forward", None)
-        return isinstance(module, self.kind) and (self.subclasses or same)
+    def distance(self, module: nn.Module) -> int | None:
+        """How many classes lie between the module's own and the type that fits it; None where none fits."""
+        classes = type(module).__mro__
+        found = [
+            classes.index(kind)
+            for kind in self.kinds
+            if kind in classes and (self.subclasses or type(module).forward is kind.forward)
+        ]
+        return min(found, default=None)
 
 
-_COMPOSITES: list[Composite] = []
+COMPOSITES: Registry[Composite] = Registry("composite module", "laxity.composites")
+"""Composite modules by a name of their own; other packages add theirs through the entry-point group."""
 
 
-def composite(*kinds: type[nn.Module], subclasses: bool = False) -> Callable[[Opener], Opener]:
-    """Register a function that opens modules of the given types; the latest registration that fits a module counts.
+def composite(name: str, *kinds: type[nn.Module], subclasses: bool = False) -> Callable[[Opener], Composite]:
+    """Register a function that opens modules of the given types; of several that fit, that of the nearest class counts.
 
     Args:
+        name: of the entry, which an entry point must have too.
         *kinds: module types. Subclasses that keep the forward method are opened too.
         subclasses: open subclasses with another forward method as well.
+
+    Raises:
+        RegistryError: the name is taken.
     """
 
-    def register(opener: Opener) -> Opener:
-        _COMPOSITES.extend(Composite(kind, opener, subclasses) for kind in kinds)
-        return opener
+    def register(opener: Opener) -> Composite:
+        return COMPOSITES.register(name)(Composite(kinds, opener, subclasses))
 
     return register
 
@@ -117,10 +128,11 @@ def linear_of(weight: Tensor, bias: Tensor | None) -> nn.Linear:
 
 
 def _to_open(model: nn.Module, exact: Sequence[str]) -> Iterator[tuple[nn.Module, Composite]]:
+    known = [COMPOSITES[name] for name in COMPOSITES.names()]
     for path, module in model.named_modules():
-        way = next((c for c in reversed(_COMPOSITES) if c.fits(module)), None)
-        if way is not None and not left_exact(path, exact):
-            yield module, way
+        fitting = [(distance, way) for way in known if (distance := way.distance(module)) is not None]
+        if fitting and not left_exact(path, exact):
+            yield module, min(fitting, key=lambda found: found[0])[1]
 
 
 def _move_hooks(old: nn.Module, new: nn.Module) -> None:

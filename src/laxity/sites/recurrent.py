@@ -215,21 +215,21 @@ class OpenCell(nn.Module):
         return after if lstm else after[0]
 
 
-@composite(nn.RNN, nn.LSTM, nn.GRU)
+@composite("recurrent", nn.RNN, nn.LSTM, nn.GRU)
 def _open_layer(module: nn.RNNBase) -> nn.Module:
     return OpenRecurrent(module)
 
 
-@composite(nn.LSTMCell)
+@composite("lstm-cell", nn.LSTMCell)
 def _open_lstm_cell(module: nn.LSTMCell) -> nn.Module:
     return OpenCell(module, "LSTM")
 
 
-@composite(nn.GRUCell)
+@composite("gru-cell", nn.GRUCell)
 def _open_gru_cell(module: nn.GRUCell) -> nn.Module:
     return OpenCell(module, "GRU")
 
 
-@composite(nn.RNNCell)
+@composite("rnn-cell", nn.RNNCell)
 def _open_cell(module: nn.RNNCell) -> nn.Module:
     return OpenCell(module, f"RNN_{module.nonlinearity.upper()}")

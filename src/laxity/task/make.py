@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ def make_task(
     augment: Augment | None = None,
     loss: Loss = F.cross_entropy,
     notes: str = "",
+    exact: Sequence[str] = (),
 ) -> Task:
     """Make a checked task.
 
@@ -56,6 +57,7 @@ def make_task(
         augment: random change of training batches.
         loss: maps logits and targets to a scalar.
         notes: provenance.
+        exact: patterns of module paths and calls to leave as they are, see `laxity.find_sites`.
 
     Raises:
         DataError: data is empty, unlabelled, malformed, or too little to be split.
@@ -79,6 +81,7 @@ def make_task(
         loss=loss,
         augment=augment,
         notes=notes,
+        exact=tuple(exact),
     )
     check_task(task)
     return task

@@ -39,6 +39,7 @@ class Task:
         fingerprint: SHA-256 of the contents; computed when left empty, so give ``fingerprint=""`` to
             `dataclasses.replace` when the model or a split changes.
         notes: provenance of weights and data.
+        exact: patterns of module paths and calls that are no sites and stay as they are, see `laxity.find_sites`.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Task:
     augment: Augment | None = None
     fingerprint: str = ""
     notes: str = ""
+    exact: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.model.eval()

@@ -20,12 +20,14 @@ from laxity.emulate.operands import SEGMENTS, STEPS, operand_traces
 from laxity.emulate.product import EmulatedProduct
 from laxity.emulate.weights import read_state, restore, save_state
 from laxity.evaluation.cost import demands
+from laxity.evaluation.evaluator import Evaluator, Setup
 from laxity.evaluation.injection import inject
 from laxity.evaluation.memory import weight_memories
 from laxity.faults import BitFlip
 from laxity.models import build as build_network
 from laxity.models import build_for
 from laxity.sites import find_sites, prepare
+from laxity.task import make_task
 from laxity.techniques import CircuitMultiplier, Integer, MagnitudePruning
 
 
@@ -387,6 +389,43 @@ def test_memories_hold_every_weight_matrix():
     struck = inject(model, BitFlip(1e-3), seed=0)
     changed = [n for n, p in struck.named_parameters() if not torch.equal(p, _original(model, n))]
     assert changed == [f"{n}.weight" for n in names]
+
+
+def test_exact_parts_of_a_task_stay_exact_everywhere():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 4), nn.GRU(4, 4, batch_first=True), Last(), nn.Linear(4, 3))
+    labels = torch.arange(90) % 3
+    task = make_task("rows", model, train=(rand(90, 6, 5).numpy(), labels.numpy()), exact=["1"])
+    assert [s.name for s in prepare(task.model, task.example_input, exact=task.exact).sites] == ["0", "3"]
+    plan = Plan.assign(find_sites(task.model, task.example_input, task.exact), [Integer()])
+    built = approximate(task, plan)
+    assert type(built[1]) is nn.GRU
+    assert {m.name for m in weight_memories(inject(built, BitFlip(1e-3), seed=0, exact=task.exact))} == {"0", "3"}
+    evaluator = Evaluator(Setup(task, "mac-array-45nm"))
+    cost = evaluator.cost(plan, evaluator.model(plan)).by_site()
+    assert set(cost) >= {"0", "3"}
+    assert "1" not in cost
+
+
+@pytest.mark.parametrize("name", ["gru", "attention"])
+def test_composites_have_a_cost_per_site(name):
+    model, x = models(name)
+    inputs = torch.cat([x] * 3)
+    task = make_task(name, model, train=(inputs.numpy(), (torch.arange(len(inputs)) % 3).numpy()))
+    evaluator = Evaluator(Setup(task, "mac-array-45nm"))
+    found = evaluator.evaluate(evaluator.base, "baseline")
+    energies = evaluator.cost(evaluator.base, evaluator.model(evaluator.base)).by_site()
+    assert all(energies[s.name].value > 0 for s in evaluator.prepared.sites)
+    cheap = evaluator.evaluate(Plan.assign(evaluator.prepared.sites, [Integer(4, 4)]), "search")
+    assert cheap.energy_ratio < 1
+    assert found.divergence < cheap.divergence
+
+
+class Last(nn.Module):
+    """The last output of a recurrent layer."""
+
+    def forward(self, outputs):
+        return outputs[0][:, -1]
 
 
 def _original(model, name):

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from laxity.core.errors import TaskError
+from laxity.core.errors import RegistryError, TaskError
 from laxity.sites import Product, composite, find_sites, prepare
-from laxity.sites import composites as registry
 from laxity.sites.audit import accumulates
+from laxity.sites.composites import COMPOSITES, open_composites
 from laxity.sites.contraction import NotLowered, contract, einsum
 from laxity.sites.lowering import COMPUTED_WEIGHTS, LOWERINGS
 
@@ -314,14 +314,32 @@ def test_modules_of_others_can_be_opened(monkeypatch):
         def forward(self, x):
             return self.product(x.transpose(-2, -1), x)
 
-    monkeypatch.setattr(registry, "_COMPOSITES", list(registry._COMPOSITES))
-    composite(Gram)(lambda _: OpenGram())
+    monkeypatch.setattr(COMPOSITES, "_entries", dict(COMPOSITES._entries))
+    composite("gram", Gram)(lambda _: OpenGram())
     model = nn.Sequential(nn.Linear(4, 3), Gram())
     seen = []
     model[1].register_forward_hook(lambda *_: seen.append(1))
     (_, gram) = find_sites(model, rand(1, 4))
     assert (gram.name, gram.op.kind, gram.op.macs) == ("1.product", "matmul", 9)
     assert seen == [1]
+
+
+def test_the_nearest_class_decides_how_a_module_is_opened(monkeypatch):
+    class Special(nn.LSTM):
+        pass
+
+    class Changed(nn.LSTM):
+        def forward(self, x):
+            return super().forward(x)[0]
+
+    monkeypatch.setattr(COMPOSITES, "_entries", dict(COMPOSITES._entries))
+    composite("a special one", Special)(lambda _: nn.Identity())
+    opened = open_composites(nn.ModuleList([nn.LSTM(2, 2), Special(2, 2), Changed(2, 2)]))
+    assert [type(m).__name__ for m in opened] == ["OpenRecurrent", "Identity", "Changed"]
+    with pytest.raises(TaskError, match=r"':lstm#0' \(it runs aten::"):
+        find_sites(Changed(2, 2), rand(1, 3, 2))
+    with pytest.raises(RegistryError, match="'recurrent' is registered twice"):
+        composite("recurrent", nn.LSTM)(lambda _: nn.Identity())
 
 
 @pytest.mark.parametrize(
