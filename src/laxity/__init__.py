@@ -19,11 +19,20 @@ if TYPE_CHECKING:
     from laxity.sites import find_sites
     from laxity.targets import load_target
     from laxity.task import Task, load_task, make_task
-    from laxity.techniques import ChannelPruning, CircuitMultiplier, Integer, MagnitudePruning
+    from laxity.techniques import (
+        ChannelPruning,
+        CircuitAccumulator,
+        CircuitMultiplier,
+        CurableCarry,
+        Integer,
+        MagnitudePruning,
+    )
 
 _HOMES = {
     "ChannelPruning": "laxity.techniques",
+    "CircuitAccumulator": "laxity.techniques",
     "CircuitMultiplier": "laxity.techniques",
+    "CurableCarry": "laxity.techniques",
     "Integer": "laxity.techniques",
     "LaxityError": "laxity.core.errors",
     "MagnitudePruning": "laxity.techniques",
@@ -44,7 +53,9 @@ _HOMES = {
 
 __all__ = [
     "ChannelPruning",
+    "CircuitAccumulator",
     "CircuitMultiplier",
+    "CurableCarry",
     "Integer",
     "LaxityError",
     "MagnitudePruning",

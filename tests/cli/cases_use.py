@@ -44,6 +44,9 @@ NAMES = [
     Case("parameters of a circuit", plain("circuits", "show", "bam8_1"), 1, ("bam8", "write bam8_<")),
     Case("circuit too wide", plain("circuits", "show", "dadda16"), 1, ("dadda16", "at most 20 operand bits")),
     Case("width of circuits", plain("circuits", "list", "--width", 99), 2, ("--width", "10")),
+    Case("width of adders", plain("circuits", "list", "--kind", "adder", "--width", 49), 2, ("--width", "48")),
+    Case("signed adders", plain("circuits", "list", "--kind", "adder", "--signed"), 2, ("--signed", "alike")),
+    Case("parameter of an adder", plain("circuits", "show", "loa16_16"), 1, ("l=16", "use 0..15")),
 ]
 CONFIG = [
     Case("no configuration", lambda p: mine("--config", p.folder / "no.toml")(p), 2, ("no.toml", "check the path")),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from laxity.circuits import catalogue
+from laxity.circuits import adder_catalogue, catalogue
 
 from .conftest import TINY, Own, call, execute
 
@@ -192,13 +192,24 @@ def test_circuits_show() -> None:
     assert "table_sha256" in call("circuits", "show", "coltrunc4_3").out
 
 
+def test_adders_are_listed_and_shown() -> None:
+    found = document("circuits", "list", "--kind", "adder", "--width", "8")
+    assert [c["name"] for c in found] == adder_catalogue.names(8)
+    assert {c["bits"] for c in found} == {8}
+    assert document("circuits", "list", "--kind", "adder")[0]["bits"] == 16
+    facts = document("circuits", "show", "gear8_2_2")
+    assert (facts["ep"], facts["wce"], facts["exhaustive"]) == (0.1875, 64, True)
+    assert "module gear8_2_2" in call("circuits", "show", "gear8_2_2", "--verilog").out
+
+
 def test_list_names_everything() -> None:
     found = document("list")
     names = {kind: {entry["name"] for entry in entries} for kind, entries in found.items()}
     assert names["tasks"] >= {"digits", "mnist", "fashion_mnist", "cifar10"}
     assert names["networks"] >= {"lenet5", "resnet20", "mobilenetv2", "vgg11", "mlp"}
     assert names["targets"] >= {"mac-array-45nm"}
-    assert names["techniques"] >= {"integer", "magnitude", "channels", "multiplier"}
+    assert names["techniques"] >= {"integer", "magnitude", "channels", "multiplier", "accumulator", "curable"}
+    assert names["adders"] >= {"ripple", "loa", "gear", "aca"}
     assert names["multipliers"] >= {"array", "dadda", "drum", "roba"}
     assert names["fault-models"] >= {"bit_flip"}
     assert all(entry["description"] for entries in found.values() for entry in entries)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import laxity as lx
-from laxity.circuits import MULTIPLIERS, catalogue
+from laxity.circuits import ADDERS, MULTIPLIERS, adder_catalogue, catalogue
 from laxity.core.approximation import TECHNIQUES
 from laxity.core.errors import CircuitError, PlanError
 
@@ -25,7 +25,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """``page(name)`` imports the file that a page prints and runs its check; it returns the module and the usage."""
-    for registry in (TECHNIQUES, MULTIPLIERS):
+    for registry in (TECHNIQUES, MULTIPLIERS, ADDERS):
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
     loaded: list[str] = []
 
@@ -107,3 +107,20 @@ def test_multiplier(page: Any) -> None:
     assert names["judged"]["drop"] < 0.02
     with pytest.raises(CircuitError, match=r"use 0\.\.8"):
         catalogue.get("orcol8_9")
+
+
+def test_adder(page: Any) -> None:
+    _, use = page("extend-adder")
+    names = run(use)
+    a, b = np.indices((256, 256))
+    for low in (1, 3, 7):
+        rounded = (b + (1 << (low - 1)) >> low) << low
+        wanted = ((a >> low) + (rounded >> low) << low) + a % (1 << low)
+        assert np.array_equal(adder_catalogue.get(f"roundb8_{low}").add(a, b), wanted)
+    assert adder_catalogue.get("roundb8_0").errors().ep == 0
+    assert names["facts"]["area_um2"] < adder_catalogue.describe("ripple20")["area_um2"]
+    assert "module roundb20_6" in names["verilog"]
+    assert names["judged"]["drop"] < 0.02
+    assert names["judged"]["energy_pj"]["ratio"] < 1
+    with pytest.raises(CircuitError, match=r"use 0\.\.7"):
+        adder_catalogue.get("roundb8_8")

@@ -1,7 +1,8 @@
-"""``laxity circuits``: the catalogue of multipliers."""
+"""``laxity circuits``: the catalogues of multipliers and adders."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -14,17 +15,40 @@ circuits = typer.Typer(help="Arithmetic circuits: catalogue, error metrics and V
 _COLUMNS = ("name", "gates", "area_um2", "delay_ns", "ep", "med", "wce", "mred", "nmed", "bias")
 
 
+class Kind(StrEnum):
+    """What is listed."""
+
+    MULTIPLIER = "multiplier"
+    ADDER = "adder"
+
+
+_WIDTHS = {Kind.MULTIPLIER: (8, 10), Kind.ADDER: (16, 48)}
+"""Default and largest operand width."""
+
+
 def list_circuits(
-    width: Annotated[int, typer.Option("--width", min=2, max=10, help="Operand width in bits.")] = 8,
-    signed: Annotated[bool, typer.Option("--signed", help="The signed versions.")] = False,
+    kind: Annotated[Kind, typer.Option("--kind", help="Multipliers or adders.")] = Kind.MULTIPLIER,
+    width: Annotated[
+        int | None, typer.Option("--width", help="Operand width in bits.", show_default="8, adders 16")
+    ] = None,
+    signed: Annotated[bool, typer.Option("--signed", help="The signed versions of multipliers.")] = False,
     json: shared.Json = False,
 ) -> None:
-    """List the multipliers of one width with their error metrics over all operand pairs."""
-    from laxity.circuits import catalogue
+    """List the circuits of one width with their error metrics over all operand pairs, or many of wide adders."""
+    from laxity.circuits import adder_catalogue, catalogue
 
-    if width > 8:
-        note("computing error metrics over all operand pairs ...")
-    found = [catalogue.describe(name) for name in catalogue.names(width, signed=signed)]
+    default, largest = _WIDTHS[kind]
+    bits = default if width is None else width
+    if not 2 <= bits <= largest:
+        raise typer.BadParameter(f"{kind.value}s are listed for widths 2..{largest}, not {bits}", param_hint="--width")
+    if kind is Kind.ADDER and signed:
+        raise typer.BadParameter("adders serve signed and unsigned numbers alike", param_hint="--signed")
+    if kind is Kind.ADDER:
+        found = [adder_catalogue.describe(name) for name in adder_catalogue.names(bits)]
+    else:
+        if bits > 8:
+            note("computing error metrics over all operand pairs ...")
+        found = [catalogue.describe(name) for name in catalogue.names(bits, signed=signed)]
     if json:
         emit_json(found)
     else:
@@ -32,18 +56,19 @@ def list_circuits(
 
 
 def show_circuit(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="For example drum8_4 or dadda8s.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as drum8_4, dadda8s, loa16_4.", show_default=False)],
     verilog: Annotated[bool, typer.Option("--verilog", help="Print the Verilog; with --json, add it.")] = False,
     json: shared.Json = False,
 ) -> None:
-    """Show one multiplier, of any width and parameters that its family can build."""
-    from laxity.circuits import catalogue, to_verilog
+    """Show one multiplier or adder, of any width and parameters that its family can build."""
+    from laxity.circuits import adder_catalogue, catalogue, to_verilog
 
-    text = to_verilog(catalogue.circuit(name)) if verilog else ""
+    home = adder_catalogue if adder_catalogue.known(name) else catalogue
+    text = to_verilog(home.circuit(name)) if verilog else ""
     if verilog and not json:
         write(text)
         return
-    facts = catalogue.describe(name)
+    facts = home.describe(name)
     if json:
         emit_json({**facts, "verilog": text} if verilog else facts)
     else:

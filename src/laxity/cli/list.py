@@ -25,6 +25,7 @@ class Kind(StrEnum):
     TARGETS = "targets"
     TECHNIQUES = "techniques"
     MULTIPLIERS = "multipliers"
+    ADDERS = "adders"
     FAULT_MODELS = "fault-models"
 
 
@@ -32,7 +33,7 @@ def list_names(
     kind: Annotated[Kind | None, typer.Argument(help="What to list; everything if left out.")] = None,
     json: shared.Json = False,
 ) -> None:
-    """List tasks, networks, targets, techniques, multiplier families and fault models, plug-ins included."""
+    """List tasks, networks, targets, techniques, circuit families and fault models, plug-ins included."""
     found = {k.value: _LISTS[k]() for k in ([kind] if kind is not None else list(Kind))}
     if json:
         emit_json({k: [{"name": n, "description": d} for n, d in names.items()] for k, names in found.items()})
@@ -80,6 +81,13 @@ def _multipliers() -> Named:
     return {name: family.definition.partition("\n")[0] for name, family in families.items()}
 
 
+def _adders() -> Named:
+    from laxity.circuits import ADDERS
+
+    families = {name: ADDERS[name] for name in ADDERS.names()}
+    return {name: family.definition.partition("\n")[0] for name, family in families.items()}
+
+
 def _fault_models() -> Named:
     from laxity.faults import FAULTS
 
@@ -92,5 +100,6 @@ _LISTS: dict[Kind, Callable[[], Named]] = {
     Kind.TARGETS: _targets,
     Kind.TECHNIQUES: _techniques,
     Kind.MULTIPLIERS: _multipliers,
+    Kind.ADDERS: _adders,
     Kind.FAULT_MODELS: _fault_models,
 }

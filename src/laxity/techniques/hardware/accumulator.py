@@ -15,8 +15,9 @@ from laxity.core.slots import Slot
 from laxity.kernels.accumulators import AdderAccumulator, CurableAccumulator
 from laxity.techniques.context import BuildContext, Layer
 
-_SEARCHED = ("ama24_5_3", "ama24_5_5", "ama24_5_7")
-_SEARCHED_MACS = 1_000_000
+_WIDTHS = (22, 20, 19, 18)
+_ADDERS = ("ama20_5_5", "ama20_5_7")
+_SIMULATED_MACS = 1_000_000
 
 
 @TECHNIQUES.register("accumulator")
@@ -66,18 +67,23 @@ class CircuitAccumulator(Approximation):
         """Another width of sums, and another adder where it is not exact sums that wrap in the end."""
         adder = adder_catalogue.get(self.adder)
         if adder.exact and self.overflow == "wrap" and not self.chain:
-            return _narrowed(demand, adder.bits)
+            return replace(demand, accumulator_bits=min(demand.accumulator_bits, _bits(demand, adder.bits)))
         chains = -(-demand.reduction // self.chain) if self.chain else 1
-        wider = _narrowed(demand, adder.bits + (chains - 1).bit_length())
-        return replace(wider, accumulation=Accumulation(self.adder, self.overflow, self.chain))
+        width = _bits(demand, adder.bits + (chains - 1).bit_length())
+        how = Accumulation(self.adder, self.overflow, self.chain)
+        return replace(demand, accumulator_bits=width, accumulation=how)
 
     @classmethod
     def candidates(cls, site: Site) -> Sequence[Approximation]:
-        """Adders of 24 bits that round the low bits of products, at sites small enough to simulate gates in a search.
+        """Widths that sums of 8-bit products could exceed, but those of trained networks may not, with exact adders.
 
-        The mean error of these adders is half a unit per product.
+        At sites small enough to simulate gates in a search also adders that round the low bits of products, whose mean
+        error is half a unit per product.
         """
-        return [cls(name) for name in _SEARCHED] if site.op.macs <= _SEARCHED_MACS else []
+        widest = 16 + (site.op.reduction - 1).bit_length()
+        names = [f"ripple{bits}" for bits in _WIDTHS if bits < widest]
+        names += [name for name in _ADDERS if site.op.macs <= _SIMULATED_MACS]
+        return [cls(name) for name in names]
 
 
 @TECHNIQUES.register("curable")
@@ -130,7 +136,7 @@ class CurableCarry(Approximation):
     def demand(self, demand: Demand, facts: Mapping[str, float]) -> Demand:
         """Another width of sums; the gain is in the clock, which no cost model here can change."""
         words = f"{demand.arithmetic} with carries cut every {self.cut} bits"
-        return replace(_narrowed(demand, self.bits), arithmetic=words)
+        return replace(demand, accumulator_bits=_bits(demand, self.bits), arithmetic=words)
 
 
 def _check_operand(layer: Layer) -> None:
@@ -141,6 +147,6 @@ def _check_operand(layer: Layer) -> None:
         )
 
 
-def _narrowed(demand: Demand, bits: int) -> Demand:
-    """Sums of `bits` bits in all; a demand counts those below the unit of the codes apart."""
-    return replace(demand, accumulator_bits=max(1, bits - demand.fraction_bits))
+def _bits(demand: Demand, bits: int) -> int:
+    """What a demand says of sums of `bits` bits: it counts those below the unit of the codes apart."""
+    return max(1, bits - demand.fraction_bits)
