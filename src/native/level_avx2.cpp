@@ -195,15 +195,15 @@ INLINE void lookup(const uint8_t* index, const uint8_t* row, __m256i (&found)[PL
 }
 
 // Sums of the bytes at even and at odd places are kept apart: `words` holds even + 256 odd, `odds` odd, both modulo
-// 2^16, in which neither sum overflows for table_chunk(BITS) terms.
-template <int PLANES, int GROUPS>
+// 2^16, in which neither sum overflows for table_chunk(BITS) terms. One of these belongs to 32 outputs.
+template <int PLANES>
 struct Sums {
-  __m256i words[PLANES][GROUPS], odds[PLANES][GROUPS];
+  __m256i words[PLANES], odds[PLANES];
 };
 
 template <Entries E, int PLANES, int BITS, int GROUPS, int PAIRS>
 INLINE void step(const uint8_t* a, const uint32_t* offset, const uint8_t* row, const uint8_t* table,
-                 Sums<PLANES, GROUPS>& sums) {
+                 Sums<PLANES> (&sums)[GROUPS]) {
   constexpr int kRow = PLANES * (E == Entries::k64 ? 64 : E == Entries::k256 ? 256 : 128);
   __m256i total[PLANES][GROUPS];
   UNROLL for (int i = 0; i < PAIRS; ++i) {
@@ -216,19 +216,34 @@ INLINE void step(const uint8_t* a, const uint32_t* offset, const uint8_t* row, c
   }
   UNROLL for (int p = 0; p < PLANES; ++p) {
     UNROLL for (int g = 0; g < GROUPS; ++g) {
-      sums.words[p][g] = _mm256_add_epi16(sums.words[p][g], total[p][g]);
-      sums.odds[p][g] = _mm256_add_epi16(sums.odds[p][g], _mm256_srli_epi16(total[p][g], 8));
+      sums[g].words[p] = _mm256_add_epi16(sums[g].words[p], total[p][g]);
+      sums[g].odds[p] = _mm256_add_epi16(sums[g].odds[p], _mm256_srli_epi16(total[p][g], 8));
     }
   }
 }
 
+// Adds k pairs to the sums of 32 * GROUPS outputs.
+template <Entries E, int PLANES, int BITS, int GROUPS>
+__attribute__((noinline)) void columns(const uint8_t* a, const uint32_t* offset, const uint8_t* row,
+                                       const uint8_t* table, int64_t k, Sums<PLANES>* to) {
+  constexpr int kPairs = BITS == 8 ? 1 : BITS == 7 ? 2 : 4;
+  Sums<PLANES> sums[GROUPS];
+  UNROLL for (int g = 0; g < GROUPS; ++g) sums[g] = to[g];
+  int64_t i = 0;
+  for (; i + kPairs <= k; i += kPairs) step<E, PLANES, BITS, GROUPS, kPairs>(a, offset + i, row + i, table, sums);
+  if constexpr (kPairs > 1) {
+    for (; i < k; ++i) step<E, PLANES, BITS, GROUPS, 1>(a, offset + i, row + i, table, sums);
+  }
+  UNROLL for (int g = 0; g < GROUPS; ++g) to[g] = sums[g];
+}
+
 // Lanes of an accumulator, for every 32 outputs: vector j holds the sums of bytes 4 i + j in lane i.
-template <int PLANES, int BITS, int GROUPS>
-INLINE void widen(const Sums<PLANES, GROUPS>& sums, int g, __m256i out[4]) {
+template <int PLANES, int BITS>
+INLINE void widen(const Sums<PLANES>& sums, __m256i out[4]) {
   const __m256i mask = _mm256_set1_epi32(0xffff);
   UNROLL for (int p = 0; p < PLANES; ++p) {
-    const __m256i odds = sums.odds[p][g];
-    const __m256i evens = _mm256_sub_epi16(sums.words[p][g], _mm256_slli_epi16(odds, 8));
+    const __m256i odds = sums.odds[p];
+    const __m256i evens = _mm256_sub_epi16(sums.words[p], _mm256_slli_epi16(odds, 8));
     const __m256i part[4] = {_mm256_and_si256(evens, mask), _mm256_and_si256(odds, mask),
                              _mm256_srli_epi32(evens, 16), _mm256_srli_epi32(odds, 16)};
     UNROLL for (int j = 0; j < 4; ++j)
@@ -236,36 +251,29 @@ INLINE void widen(const Sums<PLANES, GROUPS>& sums, int g, __m256i out[4]) {
   }
 }
 
-// The sums of 32 * GROUPS outputs.
-template <Entries E, int PLANES, int BITS, int GROUPS>
-__attribute__((noinline)) void columns(const uint8_t* a, const uint32_t* offset, const uint8_t* row,
-                                       const uint8_t* table, int64_t k, int32_t* acc, bool first) {
-  constexpr int kPairs = BITS == 8 ? 1 : BITS == 7 ? 2 : 4;
-  Sums<PLANES, GROUPS> sums{};
-  int64_t i = 0;
-  for (; i + kPairs <= k; i += kPairs) step<E, PLANES, BITS, GROUPS, kPairs>(a, offset + i, row + i, table, sums);
-  if constexpr (kPairs > 1) {
-    for (; i < k; ++i) step<E, PLANES, BITS, GROUPS, 1>(a, offset + i, row + i, table, sums);
+// The registers hold what 128 outputs need, or 64 where a plane has two chains. All outputs go through a few rows
+// while those are in the first-level cache.
+template <Entries E, int PLANES, int BITS, int BLOCKS>
+void micro(const uint8_t* a, const uint32_t* offset, const uint8_t* row, const uint8_t* table, int64_t k, int32_t* acc,
+           bool first) {
+  constexpr int kWide = E == Entries::k256 ? 1 : 2;
+  constexpr int64_t kRows = E == Entries::k256 ? 32 : 64;
+  Sums<PLANES> sums[2 * BLOCKS] = {};
+  for (int64_t i = 0; i < k; i += kRows) {
+    const int64_t length = k - i < kRows ? k - i : kRows;
+    int b = 0;
+    for (; b + kWide <= BLOCKS; b += kWide)
+      columns<E, PLANES, BITS, 2 * kWide>(a + kBlock * b, offset + i, row + i, table, length, sums + 2 * b);
+    if (b < BLOCKS) columns<E, PLANES, BITS, 2>(a + kBlock * b, offset + i, row + i, table, length, sums + 2 * b);
   }
-  UNROLL for (int g = 0; g < GROUPS; ++g) {
+  for (int g = 0; g < 2 * BLOCKS; ++g) {
     __m256i total[4];
-    widen<PLANES, BITS, GROUPS>(sums, g, total);
+    widen<PLANES, BITS>(sums[g], total);
     UNROLL for (int j = 0; j < 4; ++j) {
       int32_t* to = acc + 32 * g + 8 * j;
       save(to, first ? total[j] : _mm256_add_epi32(total[j], load(to)));
     }
   }
-}
-
-// The registers hold what 128 outputs need, or 64 where a plane has two chains.
-template <Entries E, int PLANES, int BITS, int BLOCKS>
-void micro(const uint8_t* a, const uint32_t* offset, const uint8_t* row, const uint8_t* table, int64_t k, int32_t* acc,
-           bool first) {
-  constexpr int kWide = E == Entries::k256 ? 1 : 2;
-  int b = 0;
-  for (; b + kWide <= BLOCKS; b += kWide)
-    columns<E, PLANES, BITS, 2 * kWide>(a + kBlock * b, offset, row, table, k, acc + kBlock * b, first);
-  if (b < BLOCKS) columns<E, PLANES, BITS, 2>(a + kBlock * b, offset, row, table, k, acc + kBlock * b, first);
 }
 
 // ------------------------------------------------------------------------------------------------------ finishing
@@ -358,7 +366,7 @@ const Level* level_avx2() {
     l.scaled = scaled;
     l.scaled_lanes = scaled_lanes;
     l.natural = natural;
-    fill_lowrank_portable(l.lowrank);
+    fill_lowrank_avx2(l.lowrank);
     fill<Entries::k64>(l);
     fill<Entries::k128>(l);
     fill<Entries::k256>(l);

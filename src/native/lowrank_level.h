@@ -59,6 +59,7 @@ struct LowrankLevel {
 };
 
 void fill_lowrank_portable(LowrankLevel& level);
+void fill_lowrank_avx2(LowrankLevel& level);
 void fill_lowrank_avx512(LowrankLevel& level);
 
 }  // namespace laxity

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 
 #include "lowrank.h"
@@ -16,18 +17,17 @@ void pack_lowrank(const LowrankShape& shape, const int8_t* weights, int8_t* pack
   int64_t first = 0;
   for (size_t j = 0; j < shape.terms.size(); ++j) {
     const int64_t length = shape.reduction(j), terms = shape.terms[j];
-    for (int64_t t = 0; t < terms; ++t)
-      for (int64_t n = 0; n < shape.outputs; ++n) {
-        const int64_t group = n / per_group, lane = n % per_group % kVector;
-        const int64_t vector = group * shape.vectors() + n % per_group / kVector;
-        int8_t* to = packed + vector * kVector * length + lane * kQuad;
-        const int8_t* from = weights + ((first + t) * shape.outputs + n) * inputs * shape.taps;
-        for (int64_t tap = 0; tap < shape.taps; ++tap)
-          for (int64_t c = 0; c < inputs; ++c) {
-            const int64_t k = (tap * terms + t) * shape.padded_inputs() + c;
-            to[k / kQuad * (kVector * kQuad) + k % kQuad] = from[c * shape.taps + tap];
-          }
-      }
+    for (int64_t n = 0; n < shape.outputs; ++n) {
+      const int64_t group = n / per_group, lane = n % per_group % kVector;
+      const int64_t vector = group * shape.vectors() + n % per_group / kVector;
+      int8_t* to = packed + vector * kVector * length + lane * kQuad;
+      for (int64_t tap = 0; tap < shape.taps; ++tap)
+        for (int64_t t = 0; t < terms; ++t) {
+          const int8_t* from = weights + ((first + t) * shape.outputs + n) * inputs * shape.taps + tap;
+          for (int64_t c = 0; c < inputs; c += kQuad, to += kVector * kQuad)
+            for (int64_t i = 0; i < std::min(kQuad, inputs - c); ++i) to[i] = from[(c + i) * shape.taps];
+        }
+    }
     packed += shape.groups * shape.vectors() * kVector * length;
     first += terms;
   }
