@@ -104,7 +104,7 @@ class HybridFormat:
         return torch.where(exponents < self.lowest, 0.0, value)
 
     def round(self, x: Tensor) -> Tensor:
-        """The values that stand for `x`, float32: 0 below ``2**lowest`` in magnitude, the largest for what is too large."""
+        """The values that stand for `x`, float32: 0 below ``2**lowest`` in magnitude, the largest for larger ones."""
         return self.round_freely(x).clamp(-self.max_value, self.max_value).to(torch.float32)
 
     def held(self, values: Tensor) -> Tensor:

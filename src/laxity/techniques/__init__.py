@@ -1,10 +1,13 @@
 """Techniques, one file each; importing this package registers them."""
 
-from laxity.techniques.data import integer
+from laxity.techniques.data import bfloat16, hybrid, integer, minifloat
 from laxity.techniques.hardware import accumulator, composed, multiplier
 from laxity.techniques.software import channels, magnitude
 
 Integer = integer.Integer
+Minifloat = minifloat.Minifloat
+BFloat16 = bfloat16.BFloat16
+HybridFloat = hybrid.HybridFloat
 MagnitudePruning = magnitude.MagnitudePruning
 ChannelPruning = channels.ChannelPruning
 CircuitMultiplier = multiplier.CircuitMultiplier
@@ -13,11 +16,14 @@ CircuitAccumulator = accumulator.CircuitAccumulator
 CurableCarry = accumulator.CurableCarry
 
 __all__ = [
+    "BFloat16",
     "ChannelPruning",
     "CircuitAccumulator",
     "CircuitMultiplier",
     "ComposedProduct",
     "CurableCarry",
+    "HybridFloat",
     "Integer",
     "MagnitudePruning",
+    "Minifloat",
 ]

@@ -16,8 +16,7 @@ from laxity.emulate import approximate
 from laxity.emulate.operands import operand_traces
 from laxity.evaluation.cost import cost_of
 from laxity.targets import load_target
-from laxity.techniques import CircuitMultiplier, Integer
-from laxity.techniques.hardware.composed import ComposedProduct
+from laxity.techniques import CircuitMultiplier, ComposedProduct, Integer
 from laxity.testing import check_technique
 
 

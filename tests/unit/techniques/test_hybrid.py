@@ -17,8 +17,8 @@ from laxity.evaluation.memory import weight_memories
 from laxity.evaluation.quality import compare, predict
 from laxity.kernels.hybrid import HybridFormat
 from laxity.targets import load_target
-from laxity.techniques import CircuitMultiplier
-from laxity.techniques.data.hybrid import Float32Input, HybridFloat
+from laxity.techniques import CircuitMultiplier, HybridFloat
+from laxity.techniques.data.hybrid import Float32Input
 from laxity.testing import check_technique
 
 SITE = Site("conv", Op("conv2d", (55, 3, 16), (60, 55, 3, 3), (60, 3, 16), 1, 48, 495, 60), (Slot.OPERAND,), "conv")

@@ -22,9 +22,8 @@ from laxity.evaluation.injection import inject
 from laxity.evaluation.memory import weight_memories
 from laxity.faults import BitFlip
 from laxity.targets import load_target
-from laxity.techniques import CircuitMultiplier, Integer
-from laxity.techniques.data.bfloat16 import BFloat16
-from laxity.techniques.data.minifloat import NAMED, Minifloat
+from laxity.techniques import BFloat16, CircuitMultiplier, Integer, Minifloat
+from laxity.techniques.data.minifloat import NAMED
 from laxity.testing import check_technique
 
 SITE = Site("fc", Op("linear", (300,), (5, 300), (5,), 1, 1, 300, 5), (Slot.OPERAND, Slot.MULTIPLIER), "fc")
