@@ -17,8 +17,9 @@ from laxity.emulate.functional import FunctionalModel, emulated_call
 from laxity.emulate.layer import EmulatedLayer, Slots
 from laxity.emulate.observe import Observer
 from laxity.emulate.product import EmulatedProduct
-from laxity.sites.composites import replace_module
+from laxity.sites.composites import left_exact, replace_module
 from laxity.sites.find import run_recorded, sites_of
+from laxity.sites.layers import is_operation
 from laxity.sites.prepare import Prepared
 from laxity.sites.trace import Call, argument, call_name
 from laxity.techniques.context import BuildContext
@@ -45,6 +46,7 @@ def build(prepared: Prepared, plan: Plan) -> nn.Module:
     calls = run_recorded(context.model, context.example_input)
     context.sites = _refresh(sites_of(calls, context.model, prepared.exact), prepared.sites)
     layers = _replace(context, calls, plan.sites())
+    _guard(context, prepared.exact)
     for slot in Slot:
         for choice, names in by_slot[slot]:
             choice.attach(context, [layers[n] for n in layers if n in names])  # type: ignore[misc]
@@ -92,6 +94,28 @@ def _replace(context: BuildContext, calls: list[Call], names: Iterable[str]) -> 
             replace_module(context.model, exact, layer)
         layers[site.name] = layer
     return layers
+
+
+def _guard(context: BuildContext, exact: tuple[str, ...]) -> None:
+    """Let layers that are no sites because they did not run refuse to run, rather than be exact unnoticed."""
+    known = {site.name for site in context.sites}
+    for name, module in context.model.named_modules():
+        if is_operation(module) and name not in known and not left_exact(name, exact):
+            module.register_forward_pre_hook(_Unreached(name))
+
+
+class _Unreached:
+    """Forward hook of a layer that did not run when the sites were found; layers may run in training only."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, module: nn.Module, _: object) -> None:
+        if not module.training:
+            raise PlanError(
+                f"layer {self._name!r} did not run when the sites were found, so it would silently stay exact; give an "
+                f"example input that reaches it, or leave it exact with exact=[{self._name!r}]"
+            )
 
 
 def _functional(site: Site, calls: list[Call]) -> Slots:

@@ -147,7 +147,7 @@ class EmulatedLayer(Slots):
 
     def _check(self, x: Tensor) -> None:
         axis, channels = self._input_channels()
-        if x.dtype != torch.float32 or x.dim() < 1 - axis or x.shape[axis] != channels:
+        if x.dtype != torch.float32 or x.dim() < -axis or x.shape[axis] != channels:
             raise DataError(
                 f"input of site {self.site.name!r} is {x.dtype} of shape {tuple(x.shape)}; the layer takes "
                 f"torch.float32 with {channels} channels in dimension {axis}"

@@ -148,15 +148,18 @@ def _op(call: Call) -> Op:
     if call.kind == "linear":
         rows = math.prod(sample_in[:-1])
         return Op("linear", sample_in, tuple(weight.shape), sample_out, 1, rows, weight.shape[1], weight.shape[0])
+    samples, spatial_in, spatial_out = data.shape[0], data.shape[2:], call.output.shape[2:]
+    if data.dim() < weight.dim():  # one sample without a batch dimension
+        sample_in, sample_out = tuple(data.shape), tuple(call.output.shape)
+        samples, spatial_in, spatial_out = 1, data.shape[1:], call.output.shape[1:]
     groups = int(argument(call, 6, "groups", 1))
     if call.kind.startswith("conv_transpose"):
-        rows = math.prod(data.shape[2:])
+        rows = math.prod(spatial_in)
         reduction, columns = weight.shape[0] // groups, math.prod(weight.shape[1:])
     else:
-        rows = math.prod(call.output.shape[2:])
+        rows = math.prod(spatial_out)
         reduction, columns = math.prod(weight.shape[1:]), weight.shape[0] // groups
-    rows *= data.shape[0]
-    return Op(call.kind, sample_in, tuple(weight.shape), sample_out, groups, rows, reduction, columns)
+    return Op(call.kind, sample_in, tuple(weight.shape), sample_out, groups, rows * samples, reduction, columns)
 
 
 def _sample(data: Tensor) -> tuple[int, ...]:

@@ -28,3 +28,8 @@ def plain_layer(module: nn.Module | None) -> bool:
     base = next((t for t in MODULE_TYPES if isinstance(module, t)), None)
     same = ("forward", "_conv_forward")
     return base is not None and all(getattr(type(module), n, None) is getattr(base, n, None) for n in same)
+
+
+def is_operation(module: nn.Module) -> bool:
+    """Whether a module is one multiply-accumulate operation and nothing else: a plain layer or a product."""
+    return type(module) is Product or plain_layer(module)

@@ -200,7 +200,7 @@ def test_calibration_names_sites_that_are_never_reached():
             return self.usual(x) if x.sum() < 0 else self.rare(x)
 
     model = Branching()
-    prepared = prepare(model, torch.ones(1, 3))
+    prepared = prepare(model, torch.ones(1, 3), exact=["usual"])
     built = build(prepared, Plan().with_("rare", Integer()))
     with pytest.raises(PlanError, match="site 'rare' was not reached by any calibration input"):
         calibrate(built, [-torch.ones(4, 3)])

@@ -299,6 +299,78 @@ def test_calls_that_were_not_there_are_refused_and_never_exact():
         built(rand(8, 6, 4))
 
 
+class Experts(nn.Module):
+    """Positive samples take one way, negative ones another; a third way is for training only."""
+
+    def __init__(self):
+        super().__init__()
+        self.plus, self.minus, self.extra = nn.Linear(4, 2), nn.Linear(4, 2), nn.Linear(4, 2)
+
+    def forward(self, x):
+        chosen = (x[:, 0] > 0)[:, None]
+        out = torch.zeros(len(x), 2)
+        for layer, mine in ((self.plus, chosen), (self.minus, ~chosen)):
+            if mine.any():
+                out = torch.where(mine, layer(x), out)
+        return out + self.extra(x) if self.training else out
+
+
+def test_layers_that_the_example_did_not_reach_are_refused_and_never_exact():
+    model, x = Experts().eval(), rand(20, 4).abs()
+    plan = everywhere(model, x, Integer())
+    assert plan.sites() == {"plus"} or list(plan.sites()) == ["plus"]
+    built = approximate(model, plan, calibration=x)
+    with pytest.raises(PlanError, match=r"layer 'minus' did not run when .* leave it exact with exact=\['minus'\]"):
+        built(-x)
+    with pytest.raises(PlanError, match="layer 'minus'"):
+        pickle.loads(pickle.dumps(built))(-x)
+    built.train()(x)
+    left = approximate(model, plan, calibration=x, exact=["minus"])
+    torch.testing.assert_close(left(-x), model(-x))
+
+
+class Narrow(nn.MultiheadAttention):
+    """Calls the original forward method, which calls a function that torch's fused path would skip."""
+
+    def forward(self, x):
+        return super().forward(x, x, x, need_weights=False)[0]
+
+
+@torch.no_grad()
+def test_attention_that_is_subclassed_is_emulated_through_its_function():
+    torch.manual_seed(0)
+    model, x = nn.Sequential(Narrow(8, 2, batch_first=True)).eval(), rand(20, 5, 8)
+    built = approximate(model, everywhere(model, x, Integer()), calibration=x)
+    assert len(by_name(built)) == 6
+    assert all(isinstance(m, EmulatedProduct) for m in emulated(built))
+    error = float((built(x) - model(x)).abs().mean())
+    assert 0 < error < 0.05 * float(model(x).std())
+    for name in by_name(built):
+        coarse = approximate(model, Plan().with_(name, Integer(2, 2)), calibration=x)
+        assert float((coarse(x) - model(x)).abs().mean()) > 0, name
+
+
+@pytest.mark.parametrize("shape", [(7,), (1,), (2, 7), (2, 3, 7), (2, 1, 3, 2, 7)])
+def test_linear_layers_on_inputs_of_any_rank(shape):
+    class Inner(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(shape[-1], 3)
+
+        def forward(self, x):
+            return self.layer(x.reshape(-1, *shape)[0] if len(shape) == 1 else x.reshape(shape))[None]
+
+    torch.manual_seed(0)
+    model, x = Inner(), rand(1, *shape)
+    (site,) = find_sites(model, x)
+    assert site.op.macs == x.numel() * 3
+    built = approximate(model, Plan().with_("layer", Integer(), CircuitMultiplier("drum8_4")), calibration=x)
+    layer = by_name(built)["layer"]
+    operand = x.reshape(shape)
+    assert torch.equal(built(x)[0], reference_linear(layer, operand[None] if len(shape) == 1 else operand).reshape(
+        built(x)[0].shape))  # fmt: skip
+
+
 def test_recurrent_layers_take_sequences_of_any_length():
     model = nn.Sequential(nn.LSTM(4, 5, batch_first=True)).eval()
     built = approximate(model, everywhere(model, rand(8, 5, 4), Integer()), calibration=rand(8, 5, 4))

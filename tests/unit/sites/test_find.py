@@ -165,6 +165,21 @@ def test_layers_on_flattened_tokens():
     assert [s.op.output_elements for s in sites] == [5 * 8, 5 * 3]
 
 
+@pytest.mark.parametrize("kind", ["conv1d", "conv2d", "depthwise", "conv_transpose2d"])
+def test_convolutions_of_one_sample_without_a_batch_dimension(kind):
+    class Single(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            return self.layer(x[0])[None]
+
+    layer, shape = LAYERS[kind]
+    (single,), (batched,) = find_sites(Single(layer), torch.randn(shape)), find_sites(layer, torch.randn(shape))
+    assert single.op == batched.op
+
+
 def test_a_batch_counts_once():
     model = Everything()
     assert find_sites(model, torch.randn(3, 2, 5, 5)) == find_sites(model, torch.randn(1, 2, 5, 5))

@@ -214,6 +214,7 @@ OPAQUE = {
     "transposed": (
         lambda x, w: F.conv_transpose1d(x[:, :, None], (w * 2)[:, :, None])[..., 0], ":conv_transpose1d#0", "on the fly"
     ),
+    "one sample": (lambda x, w: F.conv1d(w, w.abs()[:, :, None])[:, 0][None], ":conv1d#0", "unsqueeze(0)"),
     "function of torch": (lambda x, w: torch.lstm_cell(x, [x, x], w.repeat(4, 1), w.repeat(4, 1))[0], ":lstm_cell#0",
                           "it runs aten::mm"),
 }  # fmt: skip
