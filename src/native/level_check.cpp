@@ -78,7 +78,8 @@ bool quantisers_agree(const Level& level, const Quantiser& q, float bad) {
 bool quantising_agrees(const Level& level) {
   uint8_t map[256];
   for (int i = 0; i < 256; ++i) map[i] = static_cast<uint8_t>(255 - 3 * i);
-  for (const Quantiser& q : {Quantiser{0.3f, 0.0f, 0.0f, 127.0f, nullptr}, Quantiser{0.25f, 9.0f, -128.0f, 127.0f, map}})
+  const Quantiser quantisers[] = {{0.3f, 0.0f, 0.0f, 127.0f, nullptr}, {0.25f, 9.0f, -128.0f, 127.0f, map}};
+  for (const Quantiser& q : quantisers)
     for (const float bad : {0.0f, INFINITY, -INFINITY, NAN})
       if (!quantisers_agree(level, q, bad)) return false;
   return true;
