@@ -46,7 +46,8 @@ def build(prepared: Prepared, plan: Plan) -> nn.Module:
     calls = run_recorded(context.model, context.example_input)
     context.sites = _refresh(sites_of(calls, context.model, prepared.exact), prepared.sites)
     layers = _replace(context, calls, plan.sites())
-    _guard(context, prepared.exact)
+    if layers:
+        _guard(context, prepared.exact)
     for slot in Slot:
         for choice, names in by_slot[slot]:
             choice.attach(context, [layers[n] for n in layers if n in names])  # type: ignore[misc]

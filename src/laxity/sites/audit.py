@@ -18,19 +18,28 @@ _ACCUMULATES = re.compile(
 )
 """Words in the names of operators that are sums of products, in any operator namespace."""
 
+_TRANSPARENT = ("aten", "prim", "prims", "torchvision")
+"""Namespaces whose operators tell by their names whether they accumulate; those of others are black boxes."""
+
 
 @cache
 def accumulates(name: str) -> bool:
-    """Whether an operator, for example ``"aten::addmm"``, is a sum of products, judged by its name."""
-    return _ACCUMULATES.search(name.rpartition("::")[2]) is not None
+    """Whether an operator, for example ``"aten::addmm"``, is by its name a sum of products, or a black box."""
+    namespace, _, base = name.rpartition("::")
+    return namespace not in _TRANSPARENT or _ACCUMULATES.search(base) is not None
 
 
 class Audit(TorchDispatchMode):
     """Notes the name of every operator that multiplies and accumulates floating-point or complex numbers.
 
+    Operators that are no part of torch, and those that run functions given to them, count as well: nothing is known of
+    what they compute.
+
     Args:
         where: tells the path of the running module.
     """
+
+    supports_higher_order_operators = True
 
     def __init__(self, where: Callable[[], str]) -> None:
         super().__init__()
@@ -45,7 +54,8 @@ class Audit(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        name = func._schema.name
+        schema = getattr(func, "_schema", None)
+        name = f"higher_order::{func}" if schema is None else schema.name
         if accumulates(name) and any(t.is_floating_point() or t.is_complex() for t in tensors_in(args)):
             self._seen.append((self._where(), name))
         with torch._C.DisableTorchFunction():

@@ -159,7 +159,7 @@ class _Recorder(TorchFunctionMode):
         output = func(*args, **kwargs)
         seen, owner = self._audit.take(), self._stack.current
         name = operation(func)
-        function: str = name or getattr(func, "__name__", None) or str(func)
+        function: str = name or str(getattr(func, "__name__", func)).partition(".")[0]
         ordinal = self._counts[owner, function]
         self._counts[owner, function] += 1
         call = Call("other", owner, ordinal, args, kwargs, output, function)

@@ -202,7 +202,14 @@ class Times(torch.autograd.Function):
         return grad, grad
 
 
+@torch.library.custom_op("laxity_tests::mixed", mutates_args=())
+def mixed(x: torch.Tensor) -> torch.Tensor:
+    """An operator that torch cannot look into."""
+    return x @ x.T
+
+
 OPAQUE = {
+    "custom operator": (lambda x, _: mixed(x), ":mixed#0", "it runs laxity_tests::mixed"),
     "three operands": (lambda x, w: torch.einsum("bi,ij,jk->bk", x, w, w), ":einsum#0", "more than two operands"),
     "repeated index": (lambda x, w: torch.einsum("ii,bi->b", w, x), ":einsum#0", "torch.diagonal"),
     "chain": (lambda x, w: torch.linalg.multi_dot([x, w, w]), ":multi_dot#0", "in the order you want"),
@@ -348,7 +355,9 @@ def test_the_nearest_class_decides_how_a_module_is_opened(monkeypatch):
     [
         ("aten::mm", True), ("aten::addmm", True), ("aten::convolution", True), ("aten::_scaled_mm", True),
         ("aten::mkldnn_rnn_layer", True), ("aten::_scaled_dot_product_flash_attention", True), ("aten::lstm", True),
-        ("quantized::linear_relu", True), ("mine::fused_attention", True), ("aten::_native_multi_head_attention", True),
+        ("quantized::linear_relu", True), ("mine::fused_attention", True),
+        ("mine::anything", True), ("torchvision::nms", False), ("torchvision::deform_conv2d", True),
+        ("aten::_native_multi_head_attention", True),
         ("aten::add", False), ("aten::upsample_bilinear2d", False), ("aten::upsample_linear1d", False),
         ("aten::convert", False), ("aten::comm", False), ("aten::embedding", False),
         ("aten::linalg_vector_norm", False),
