@@ -234,6 +234,15 @@ def test_nonsense_is_refused():
         module.sequential_products(1, sizes, [gates.data_ptr(), 0, 0, 0, 0])
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("chain", [0, 16])
+def test_other_devices_agree(chain):
+    for found in (accumulator("aca20_5", "saturate", chain), CurableAccumulator(14, (7,), chain)):
+        kernel, _ = products_for(catalogue.get("dadda8"), LEFT, RIGHT, (0, 0), found)
+        a, w = operands(stream(14, "device"), 300, 40, 33)
+        assert torch.equal(kernel.matmul(a.cuda(), w.cuda()).cpu().double(), kernel.matmul(a, w).double())
+
+
 def test_stages_of_uneven_width():
     builder = CircuitBuilder("uneven", "test")
     a, b = builder.input("a", 4), builder.input("b", 3)
