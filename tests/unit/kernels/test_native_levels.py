@@ -66,9 +66,9 @@ def run(native, layer, case, level, threads, x, weights, constants, factors, wid
     scale, gain, bias = (torch.from_numpy(v) for v in factors)
     finite = native.module.table_layer(
         level, threads, layer.numbers(x, y), x.data_ptr(), quantiser.data_ptr(),
-        0 if index is None else index.data_ptr(), codes.data_ptr(), table.data_ptr(), len(case.stored), case.kind, case.planes,
-        case.bits, case.zero_row, wide, constants.data_ptr(), scale.data_ptr(), gain.data_ptr(), bias.data_ptr(), 0 if exact else y.data_ptr(),
-        y.data_ptr() if exact else 0,
+        0 if index is None else index.data_ptr(), codes.data_ptr(), table.data_ptr(), len(case.stored), case.kind,
+        case.planes, case.bits, case.zero_row, wide, constants.data_ptr(), scale.data_ptr(), gain.data_ptr(),
+        bias.data_ptr(), 0 if exact else y.data_ptr(), y.data_ptr() if exact else 0,
     )  # fmt: skip
     return y, finite
 
