@@ -16,10 +16,12 @@ from torch import Tensor
 
 from laxity.kernels.floats import FloatFormat, exponent_of
 from laxity.kernels.geometry import Geometry
-from laxity.kernels.mantissa import MOST_TERMS, MantissaTerms
+from laxity.kernels.mantissa import MOST_TERMS, MantissaTerms, PairProduct
+from laxity.kernels.pairwise import PairwiseProducts
 from laxity.kernels.products import Products, WeightOperand
 
 _FLOAT64_BITS = 53
+_MOST_NATIVE = 32
 
 Native = Callable[[list[Tensor], list[Tensor]], Tensor]
 """Sum of products of lists of operands, term by term."""
@@ -56,6 +58,22 @@ class FloatOperand(WeightOperand):
     left_width: int
 
 
+class _LookedUp(PairwiseProducts):
+    """Products of the values of two windows, looked up one by one."""
+
+    def __init__(self, product: PairProduct) -> None:
+        super().__init__((0, 0), (0, 0))
+        self._product = product
+
+    def describe(self) -> str:
+        """Name the kernel."""
+        return "single products by look-up"
+
+    def sums(self, rows: Tensor, weight: Tensor) -> Tensor:
+        """See `PairwiseProducts.sums`."""
+        return self._product(rows[:, None], weight[None]).sum(-1)
+
+
 class FloatProducts(Products):
     """Products of two floating-point formats.
 
@@ -63,11 +81,16 @@ class FloatProducts(Products):
         left: format of the activations.
         right: format of the weights.
         terms: how significands are multiplied; None for exactly.
+        product: single products; with more terms than native operations are worth, products are looked up pair by pair.
     """
 
-    def __init__(self, left: FloatFormat, right: FloatFormat, terms: MantissaTerms | None) -> None:
+    def __init__(
+        self, left: FloatFormat, right: FloatFormat, terms: MantissaTerms | None, product: PairProduct | None = None
+    ) -> None:
         super().__init__((0, 2**left.significand_bits - 1), (0, 2**right.significand_bits - 1))
         self._formats, self._terms = (left, right), terms
+        many = terms is not None and product is not None and len(terms.left) > _MOST_NATIVE
+        self._looked_up = _LookedUp(product) if many and product is not None else None
         exact = (2**left.significand_bits - 1) * (2**right.significand_bits - 1)
         self._peak = exact if terms is None else terms.peak
 
@@ -75,6 +98,8 @@ class FloatProducts(Products):
         """Name the kernel."""
         if self._terms is None:
             return "exact floating-point products"
+        if self._looked_up is not None:
+            return "floating-point products, significands by look-up"
         count = len(self._terms.left)
         return f"floating-point products, significands by {count} integer term{'s' if count > 1 else ''}"
 
@@ -91,7 +116,10 @@ class FloatProducts(Products):
         def native(left: list[Tensor], right: list[Tensor]) -> Tensor:
             return stacked_convolution(left, right, geometry)
 
-        return self._sum(codes, weight.data, weight.windows, weight.left_width, native)
+        def pairs(kernel: _LookedUp, left: Tensor, right: Tensor) -> Tensor:
+            return kernel.convolve(left, kernel.prepare(right), geometry)
+
+        return self._sum(codes, weight.data, weight.windows, weight.left_width, native, pairs)
 
     def matmul(self, left: Tensor, right: Tensor) -> Tensor:
         """One native product per pair of windows and few terms."""
@@ -100,7 +128,10 @@ class FloatProducts(Products):
         def native(a: list[Tensor], b: list[Tensor]) -> Tensor:
             return torch.matmul(torch.cat(a, -1), torch.cat(b, -2))
 
-        return self._sum(left, right, windows, left_width, native)
+        def pairs(kernel: _LookedUp, a: Tensor, b: Tensor) -> Tensor:
+            return kernel.matmul(a, b)
+
+        return self._sum(left, right, windows, left_width, native, pairs)
 
     def _split_right(self, values: Tensor, reduction: int) -> tuple[tuple[Window, ...], int]:
         """Windows of the right operand and the width of those of the left one, chosen so that few pairs arise."""
@@ -114,13 +145,24 @@ class FloatProducts(Products):
         width = min(range(1, budget), key=lambda w: (-(-span // w) * -(-free // (budget - w)), w))
         return tuple(_windows(right, values, low, width)), budget - width
 
-    def _sum(self, left: Tensor, right: Tensor, windows: tuple[Window, ...], left_width: int, native: Native) -> Tensor:
+    def _sum(
+        self,
+        left: Tensor,
+        right: Tensor,
+        windows: tuple[Window, ...],
+        left_width: int,
+        native: Native,
+        pairs: Callable[[_LookedUp, Tensor, Tensor], Tensor],
+    ) -> Tensor:
         form = self._formats[0]
         pieces = list(_windows(form, left, form.min_exponent, left_width))
         total: Tensor | None = None
         for w in windows:
             for a in pieces:
-                part = self._pair(a, w, native)
+                if self._looked_up is None:
+                    part = self._pair(a, w, native)
+                else:
+                    part = pairs(self._looked_up, a.feature(None), w.feature(None))
                 total = part if total is None else total + part
         plain = None if total is not None and _finite(left, right) else native([left.double()], [right.double()])
         if total is None:

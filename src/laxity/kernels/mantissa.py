@@ -112,7 +112,7 @@ class PairProduct:
             return
         table, shift = mantissa_table(core, left.significand_bits, right.significand_bits)
         self._formats = left, right
-        self._table = torch.from_numpy(table.astype(np.float64) * 2.0**-shift)
+        self._table = torch.from_numpy(table.astype(np.float64).ravel() * 2.0**-shift)
 
     @property
     def exact(self) -> bool:
@@ -125,5 +125,5 @@ class PairProduct:
             return a.to(torch.float64) * w.to(torch.float64)
         left, right = self._formats
         (rows, row_powers), (columns, column_powers) = left.significands(a), right.significands(w)
-        table = self._table.to(a.device)
-        return table[rows, columns] * row_powers * column_powers
+        index = (rows << right.significand_bits) + columns
+        return self._table.to(a.device)[index].mul_(row_powers).mul_(column_powers)

@@ -101,13 +101,20 @@ def test_wide_formats_are_summed_to_the_last_bits_of_float64(pair, name, spread)
 
 
 def test_significands_by_look_up_in_bfloat16():
-    kernel, multiplier = kernel_of(BF16, BF16, "mitchell8")
-    assert "significands by" in kernel.describe()
+    multiplier = core("mitchell8")
+    kernel = FloatProducts(BF16, BF16, mantissa_terms(multiplier, 8, 8), PairProduct(BF16, BF16, multiplier))
+    assert kernel.describe() == "floating-point products, significands by look-up"
     a, w = draw(BF16, (2, 8), 5, 6), draw(BF16, (8, 3), 6, 6)
     wanted, sizes = sums(BF16, BF16, a, w, multiplier)
     got = kernel.matmul(a, w)
     for i, j in itertools.product(range(2), range(3)):
         assert abs(Fraction(float(got[i, j])) - wanted[i][j]) <= sizes[i][j] * Fraction(1, 2**50)
+    native, _ = kernel_of(BF16, BF16, "mitchell8")
+    assert torch.equal(native.matmul(a, w), got)
+    x, weight = draw(BF16, (2, 4, 5, 5), 7, 8), draw(BF16, (6, 2, 3, 3), 8, 8)
+    geometry = Geometry((2, 1), (1, 1), 2)
+    quick = kernel.convolve(x, kernel.prepare(weight), geometry)
+    assert torch.equal(native.convolve(x, native.prepare(weight), geometry), quick)
 
 
 @settings(deadline=None, max_examples=30)

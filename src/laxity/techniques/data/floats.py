@@ -230,7 +230,7 @@ def float_products(left: FloatFormat, right: FloatFormat, core: Core | None, sum
     if sums.accumulation == "fixed":
         return FixedPointProducts(PairProduct(left, right, core), sums.fraction_bits, left.quantum + right.quantum)
     terms = None if core is None else mantissa_terms(core, left.significand_bits, right.significand_bits)
-    return FloatProducts(left, right, terms)
+    return FloatProducts(left, right, terms, PairProduct(left, right, core))
 
 
 def demand_of_floats(demand: Demand, weight: FloatFormat, activation: FloatFormat, sums: FloatSums) -> Demand:
