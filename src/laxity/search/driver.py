@@ -22,6 +22,7 @@ _REPAIRABLE = 6.0
 _HOPEFUL = 3.0
 _POLISH = 3
 _NEEDED = 1.01
+_CIRCUITS = (Slot.MULTIPLIER, Slot.ACCUMULATOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +119,11 @@ def _joined(base: Plan, tried: Mapping[str, Sequence[Evaluation]], budget: Budge
 def _simplified(selected: Evaluation, base: Plan, pool: Pool, budget: Budget) -> Plan:
     """The selected plan without the kinds of choices that save next to nothing in the company of the others.
 
-    A multiplier that is cheaper than the exact one for wide codes may not be for narrow ones, and every distinct one
-    costs area in each processing element.
+    A multiplier that is cheaper than the exact one for wide codes may not be for narrow ones, nor is a register that is
+    narrow for wide ones, and every distinct circuit costs area in each processing element.
     """
     plan = Plan.from_json(selected.plan)
-    kinds = list(dict.fromkeys(c for _, slot, c, _ in plan.diff(base) if c is not None and slot is Slot.MULTIPLIER))
+    kinds = list(dict.fromkeys(c for _, slot, c, _ in plan.diff(base) if c is not None and slot in _CIRCUITS))
     simpler = [_without(plan, base, kind) for kind in kinds]
     tried = pool.run([p.with_recovery(budget.quick) for p in (plan, *simpler)], "search", "is every choice needed?")
     useless = [k for k, e in zip(kinds, tried[1:], strict=True) if e.energy_ratio <= _NEEDED * tried[0].energy_ratio]
