@@ -42,8 +42,7 @@ def make_task(
     """Make a checked task.
 
     Data is a pair of arrays or tensors (inputs, class numbers), a map-style ``Dataset`` of such pairs, or a `Split`.
-    Splits that are not given are drawn from `train`, stratified by label and always in the same way: a fifth for the
-    test, a tenth each for validation and calibration.
+    What is not given is drawn from `train`, by label and always in the same way: 1/5 for test, 1/10 each for the others.
 
     Args:
         name: short identifier.
@@ -57,7 +56,7 @@ def make_task(
         augment: random change of training batches.
         loss: maps logits and targets to a scalar.
         notes: provenance.
-        exact: patterns of module paths and calls to leave as they are, see `laxity.find_sites`.
+        exact: patterns of what stays as it is, see `laxity.find_sites`.
 
     Raises:
         DataError: data is empty, unlabelled, malformed, or too little to be split.
