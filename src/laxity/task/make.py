@@ -42,7 +42,7 @@ def make_task(
     """Make a checked task.
 
     Data is a pair of arrays or tensors (inputs, class numbers), a map-style ``Dataset`` of such pairs, or a `Split`.
-    What is not given is drawn from `train`, by label and always in the same way: 1/5 for test, 1/10 each for the others.
+    What is not given is drawn from `train` by label, always in the same way: 1/5 for test, 1/10 each for the others.
 
     Args:
         name: short identifier.
