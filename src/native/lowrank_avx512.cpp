@@ -8,7 +8,8 @@ namespace laxity {
 namespace {
 
 constexpr int kTileRows[kMaxVectors] = {8, 8, 8, 6};
-constexpr int64_t kAhead = 64;  // floats by which reading runs ahead of quantising, since so many streams defeat the hardware
+// Floats by which reading runs ahead of quantising: a stream per channel is more than the hardware foresees.
+constexpr int64_t kAhead = 64;
 
 INLINE __mmask16 lanes(int64_t count) { return count >= 16 ? 0xffff : static_cast<__mmask16>((1u << count) - 1); }
 
@@ -86,7 +87,8 @@ INLINE void transpose16(__m512 r[16]) {
   // Quarter q of r[4 i + j] now holds elements 4 i ... 4 i + 3 of output 4 q + j.
   UNROLL for (int j = 0; j < 4; ++j) {
     const __m512 a = _mm512_shuffle_f32x4(r[j], r[4 + j], 0x88), b = _mm512_shuffle_f32x4(r[j], r[4 + j], 0xdd);
-    const __m512 c = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0x88), d = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0xdd);
+    const __m512 c = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0x88);
+    const __m512 d = _mm512_shuffle_f32x4(r[8 + j], r[12 + j], 0xdd);
     t[j] = _mm512_shuffle_f32x4(a, c, 0x88);
     t[4 + j] = _mm512_shuffle_f32x4(b, d, 0x88);
     t[8 + j] = _mm512_shuffle_f32x4(a, c, 0xdd);

@@ -12,6 +12,7 @@ int64_t LowrankShape::packed_size() const {
 }
 
 void pack_lowrank(const LowrankShape& shape, const int8_t* weights, int8_t* packed) {
+  if (shape.packed_size() == 0) return;
   std::memset(packed, 0, shape.packed_size());
   const int64_t per_group = shape.outputs / shape.groups, inputs = shape.inputs_per_group;
   int64_t first = 0;
