@@ -171,10 +171,35 @@ INLINE void widen(__m512i words_low, __m512i odds_low, __m512i words_high, __m51
   }
 }
 
+// Eight vectors of a 256-entry table fit the registers next to the sums, so that both planes share indices and masks.
+template <int PLANES, int BLOCKS>
+INLINE void step_256(const uint8_t* index, const uint8_t* row, Sums<PLANES, BLOCKS>& sums) {
+  __m512i part[PLANES][4], at[BLOCKS];
+  __mmask64 upper[BLOCKS];
+  UNROLL for (int p = 0; p < PLANES; ++p) {
+    UNROLL for (int i = 0; i < 4; ++i) part[p][i] = _mm512_loadu_si512(row + 256 * p + 64 * i);
+  }
+  UNROLL for (int b = 0; b < BLOCKS; ++b) at[b] = _mm512_loadu_si512(index + kBlock * b);
+  UNROLL for (int b = 0; b < BLOCKS; ++b) upper[b] = _mm512_movepi8_mask(at[b]);
+  UNROLL for (int p = 0; p < PLANES; ++p) {
+    __m512i x[BLOCKS];
+    UNROLL for (int b = 0; b < BLOCKS; ++b) {
+      const __m512i high = _mm512_permutex2var_epi8(part[p][2], at[b], part[p][3]);
+      const __m512i low = _mm512_permutex2var_epi8(part[p][0], at[b], part[p][1]);
+      x[b] = _mm512_mask_blend_epi8(upper[b], low, high);
+    }
+    sums.add(p, x);
+  }
+}
+
 template <Entries E, int PLANES, int BITS, int BLOCKS, int PAIRS>
 INLINE void step(const uint8_t* a, const uint32_t* offset, const uint8_t* row, const uint8_t* table,
                  Sums<PLANES, BLOCKS>& sums) {
   constexpr int kPlane = 64 * Table<E>::kVectors;
+  if constexpr (E == Entries::k256 && PAIRS == 1) {
+    step_256(a + offset[0], table + static_cast<int64_t>(row[0]) * (PLANES * kPlane), sums);
+    return;
+  }
   UNROLL for (int p = 0; p < PLANES; ++p) {
     __m512i total[BLOCKS];
     UNROLL for (int i = 0; i < PAIRS; ++i) {

@@ -38,10 +38,12 @@ Tiling choose_tiling(const Geometry& g, const Image& image) {
 struct Tile {
   int64_t base = 0;  // of direct tiles
   int blocks = 0;
-  std::vector<Run> runs;
+  std::vector<Run> runs;     // stretches whose inputs are consecutive
+  std::vector<Run> targets;  // stretches whose outputs are consecutive
 
   void place(const Geometry& g, const Image& image, const Tiling& tiling, int64_t index) {
     runs.clear();
+    targets.clear();
     if (tiling.direct) {
       place_direct(g, image, tiling, index);
     } else {
@@ -72,21 +74,23 @@ struct Tile {
       const int64_t source =
           b * image.sample + z * g.stride[0] * image.slice + y * g.stride[1] * image.row + x;
       const int64_t target = b * g.y_stride[0] + z * g.y_stride[2] + y * g.y_stride[3] + x * g.y_stride[4];
-      runs.push_back({source, target, static_cast<int32_t>(m - first), static_cast<int32_t>(length)});
+      const Run run{source, target, static_cast<int32_t>(m - first), static_cast<int32_t>(length)};
+      runs.push_back(run);
+      append(run, g.y_stride[4]);
       m += length;
     }
   }
 
   // Stretches that continue each other in tile and output are one.
   void append(const Run& run, int64_t step) {
-    if (!runs.empty()) {
-      Run& before = runs.back();
+    if (!targets.empty()) {
+      Run& before = targets.back();
       if (before.start + before.length == run.start && before.target + before.length * step == run.target) {
         before.length += run.length;
         return;
       }
     }
-    runs.push_back(run);
+    targets.push_back(run);
   }
 };
 
@@ -181,7 +185,7 @@ class Worker {
 
   void emit_wide(int64_t n, const int64_t* totals) const {
     const int64_t constant = operand_.constants[n];
-    for (const Run& run : tile_.runs)
+    for (const Run& run : tile_.targets)
       for (int32_t j = 0; j < run.length; ++j) {
         const int64_t sum = totals[run.start + j] + constant, to = place(n, run, j);
         if (output_.sums) {
@@ -212,7 +216,7 @@ class Worker {
     alignas(64) int32_t ordered[kTile];
     for (int b = 0; b < tile_.blocks; ++b)
       level_.natural(acc + b * kBlock, base ? base + b * kBlock : nullptr, ordered + b * kBlock);
-    for (const Run& run : tile_.runs)
+    for (const Run& run : tile_.targets)
       for (int32_t j = 0; j < run.length; ++j)
         output_.sums[place(n, run, j)] = ordered[run.start + j] + operand_.constants[n];
   }
@@ -225,9 +229,13 @@ class Worker {
   }
 
   void emit_rows(int64_t n, const int32_t* acc, const int32_t* base) const {
+    if (tile_.targets.size() == 1 && tile_.targets[0].length == tile_.blocks * kBlock) {
+      scale_to(n, acc, base, output_.scaled + place(n, tile_.targets[0], 0));
+      return;
+    }
     alignas(64) float line[kTile];
     scale_to(n, acc, base, line);
-    for (const Run& run : tile_.runs)
+    for (const Run& run : tile_.targets)
       std::memcpy(output_.scaled + place(n, run, 0), line + run.start, sizeof(float) * run.length);
   }
 
@@ -238,7 +246,7 @@ class Worker {
     scale_to(n, acc, base, columns_ + lane * kTile);
     if (lane + 1 != kWide && i + 1 != count) return;
     const int64_t wide = lane + 1, start = n - lane;
-    for (const Run& run : tile_.runs)
+    for (const Run& run : tile_.targets)
       for (int32_t j = 0; j < run.length; ++j) {
         float* to = output_.scaled + place(start, run, j);
         for (int64_t c = 0; c < wide; ++c) to[c * g_.y_stride[1]] = columns_[c * kTile + run.start + j];
