@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from laxity.core.errors import PlanError
 from laxity.kernels.floats import FloatFormat, exponent_of
 from laxity.kernels.geometry import Geometry
 from laxity.kernels.mantissa import MOST_TERMS, MantissaTerms, PairProduct
@@ -111,7 +112,7 @@ class FloatProducts(Products):
     def convolve(self, codes: Tensor, weight: WeightOperand, geometry: Geometry) -> Tensor:
         """One native convolution per pair of windows and few terms."""
         if not isinstance(weight, FloatOperand):
-            weight = self.prepare(weight.data)
+            raise PlanError("the weight of floating-point products must come from their own prepare()")
 
         def native(left: list[Tensor], right: list[Tensor]) -> Tensor:
             return stacked_convolution(left, right, geometry)

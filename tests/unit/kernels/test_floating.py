@@ -17,6 +17,7 @@ from laxity.kernels.fixed_point import FixedPointProducts
 from laxity.kernels.floating import FloatProducts
 from laxity.kernels.floats import FloatFormat
 from laxity.kernels.mantissa import PairProduct, mantissa_terms
+from laxity.kernels.products import WeightOperand
 
 E4M3, E5M2 = FloatFormat(4, 3, 7, "nan"), FloatFormat(5, 2, 15)
 E2M1, BF16, FP16 = FloatFormat(2, 1, 1, "none"), FloatFormat(8, 7, 127), FloatFormat(5, 10, 15)
@@ -218,6 +219,12 @@ def test_significands_that_do_not_fit_are_refused():
         mantissa_terms(core("drum4_3"), 8, 4)
     with pytest.raises(PlanError, match="cannot be multiplied by parts of 'drum4_3'"):
         mantissa_terms(ComposedMultiplier(catalogue.get("drum4_3")), 8, 4)
+
+
+def test_weights_must_be_prepared():
+    kernel, _ = kernel_of(BF16, BF16)
+    with pytest.raises(PlanError, match="must come from their own prepare"):
+        kernel.convolve(torch.zeros(1, 1, 1), WeightOperand(torch.zeros(1), (1, 1, 1), 0.0), POINT)
 
 
 def test_kernels_name_themselves():

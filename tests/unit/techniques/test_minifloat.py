@@ -22,7 +22,7 @@ from laxity.evaluation.injection import inject
 from laxity.evaluation.memory import weight_memories
 from laxity.faults import BitFlip
 from laxity.targets import load_target
-from laxity.techniques import BFloat16, CircuitMultiplier, Integer, Minifloat
+from laxity.techniques import BFloat16, CircuitMultiplier, ComposedProduct, HybridFloat, Integer, Minifloat
 from laxity.techniques.data.minifloat import NAMED
 from laxity.testing import check_technique
 
@@ -150,6 +150,21 @@ def test_exact_bfloat16_is_a_convolution_of_casts():
     assert torch.allclose(model(x), wanted, rtol=1e-7, atol=0)
 
 
+@pytest.mark.parametrize("choice", [BFloat16(), Minifloat.named("e4m3", scaling="none")], ids=lambda c: c.label())
+def test_transposed_layers_and_tokens(choice):
+    torch.manual_seed(0)
+    weight, activation = (choice.as_minifloat() if isinstance(choice, BFloat16) else choice).formats()
+    up, x = nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, groups=2), torch.randn(2, 4, 5, 5)
+    model = approximate(nn.Sequential(up), Plan().with_("0", choice), calibration=x)
+    a, w = activation.round(x).double(), weight.round(up.weight.detach()).double()
+    wanted = nn.functional.conv_transpose2d(a, w, None, 2, 1, 0, 2).float() + up.bias.detach().reshape(1, -1, 1, 1)
+    assert torch.allclose(model(x), wanted, rtol=1e-6, atol=1e-6)
+    tokens, x = nn.Linear(7, 3), torch.randn(2, 5, 7)
+    model = approximate(nn.Sequential(tokens), Plan().with_("0", choice), calibration=x)
+    a, w = activation.round(x).double(), weight.round(tokens.weight.detach()).double()
+    assert torch.allclose(model(x), (a @ w.T).float() + tokens.bias.detach(), rtol=1e-6, atol=1e-6)
+
+
 def test_gradients_are_those_of_represented_operands():
     torch.manual_seed(0)
     layer, x = nn.Linear(6, 3), torch.randn(4, 6, requires_grad=True)
@@ -203,6 +218,29 @@ def test_a_target_of_integers_refuses_floats():
     plan = Plan().with_("0", BFloat16())
     with pytest.raises(TargetError, match="site '0' computes floating-point products E8M7 x E8M7 and exact sums"):
         cost_of(approximate(net, plan, calibration=x), plan, load_target("mac-array-45nm"), x, seed=0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(
+    "choices",
+    [
+        [BFloat16()],
+        [BFloat16(), CircuitMultiplier("mitchell8")],
+        [Minifloat.named("e4m3"), CircuitMultiplier("drum4_3")],
+        [Minifloat.named("e5m2", accumulation="fixed", fraction_bits=9)],
+        [HybridFloat(scaling="channel")],
+        [Integer(16, 16), CircuitMultiplier("mitchell16")],
+        [Integer(16, 16), ComposedProduct("drum8_4")],
+    ],
+    ids=str,
+)
+def test_a_gpu_computes_the_same_bits(choices):
+    torch.manual_seed(0)
+    layer, x = nn.Conv2d(8, 6, 3, padding=1, groups=2), torch.randn(2, 8, 7, 7)
+    model = approximate(nn.Sequential(layer), Plan().with_("0", *choices), calibration=x)
+    codes = model[0].operand.input.codes(x)
+    wanted = model[0].integer_sums(codes)
+    assert torch.equal(model.to("cuda")[0].integer_sums(codes.cuda()).cpu(), wanted)
 
 
 @pytest.mark.parametrize(
