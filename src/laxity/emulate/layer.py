@@ -177,14 +177,20 @@ class EmulatedLayer(Slots):
 
     def _fused(self, x: Tensor, prepared: Prepared, form: Form) -> Tensor:
         """Quantise, multiply, add and scale in one pass."""
+        assert self.operand is not None  # the caller has one
         if self.taken is not None:
-            assert self.operand is not None  # the caller has one
             self.taken.append(self.operand.input.codes(x))
         scaling = Scaling(prepared.scale, self.gain, self.bias)
         ready = x if form.padding_mode == "zeros" else form.pad(x, 0.0)
         rows = x.reshape(-1, x.shape[-1]) if form.linear else ready
         y = prepared.kernel.layer(
-            rows, prepared.quantiser, prepared.operand, form.values_geometry, scaling, self.site.name
+            rows,
+            prepared.quantiser,
+            prepared.operand,
+            form.values_geometry,
+            scaling,
+            self.site.name,
+            self.operand.input.zeros,
         )
         return y.reshape(*x.shape[:-1], y.shape[1]) if form.linear else y
 

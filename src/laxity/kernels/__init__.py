@@ -12,6 +12,7 @@ from laxity.kernels.gather import GatherProducts
 from laxity.kernels.geometry import Geometry, overlap_add
 from laxity.kernels.lowrank import LowRankProducts
 from laxity.kernels.products import Accumulator, FusedOperand, FusedProducts, Products, Scaling, WeightOperand
+from laxity.kernels.rates import look_up_rate, low_rank_rate
 from laxity.kernels.table import TableProducts
 from laxity.kernels.terms import byte_terms
 
@@ -66,10 +67,12 @@ def exact_products(table: IntArray, left: CodeRange, right: CodeRange) -> Produc
     """The kernel of exact sums of products ``table[a - left[0], w - right[0]]``."""
     factors = factorise(table, left, right, MOST_TERMS)
     plain = GatherProducts(left, right, table) if factors is None else FactoredProducts(left, right, factors)
-    if native.level() == "torch" or max(table.shape) > MOST_ENTRIES:
+    level = native.level()
+    if level == "torch" or max(table.shape) > MOST_ENTRIES:
         return plain
-    if factors is not None and factors.terms <= 3:
+    look_up = TableProducts(left, right, table, plain)
+    if factors is not None:
         terms = byte_terms(factors)
-        if len(terms.terms) <= 3:
+        if low_rank_rate(level, len(terms.terms)) > look_up_rate(level, look_up.layout):
             return LowRankProducts(left, right, terms, plain)
-    return TableProducts(left, right, table, plain)
+    return look_up

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,6 +13,7 @@ from laxity.kernels.geometry import Geometry
 from laxity.kernels.products import Products, WeightOperand, working_dtype
 
 _CHUNK = 1 << 22
+_EXPANDED = 1 << 25
 _FEW_OUTPUTS = 4
 
 
@@ -66,13 +69,19 @@ class GatherProducts(Products):
         dtype = working_dtype(bound)
         if not rows.numel() or not weight.numel():
             return torch.zeros(*index.shape[:-1], weight.shape[0], dtype=dtype, device=index.device)
+        table = self._table.to(device=index.device, dtype=dtype)
+        span = max(1, _EXPANDED // (table.shape[0] * weight.shape[0]))
+        spans = zip(rows.split(span, 1), weight.split(span, 1), strict=True)
+        sums = functools.reduce(torch.Tensor.add_, (self._span(a, w, table) for a, w in spans))
+        return sums.reshape(*index.shape[:-1], weight.shape[0])
+
+    def _span(self, rows: Tensor, weight: Tensor, table: Tensor) -> Tensor:
+        """Sums for activation indices (R, K) and weight indices (N, K), few enough to lie expanded in memory."""
         few = weight.shape[0] < _FEW_OUTPUTS
         step = max(1, _CHUNK // (rows.shape[1] * (weight.shape[0] if few else 1)))
         single = self._each if few else self._bag
-        table = self._table.to(device=index.device, dtype=dtype)
         prepared = weight if few else _expand(table, weight)
-        parts = [single(chunk, prepared, table) for chunk in rows.split(step)]
-        return torch.cat(parts).reshape(*index.shape[:-1], weight.shape[0])
+        return torch.cat([single(chunk, prepared, table) for chunk in rows.split(step)])
 
     def _bag(self, rows: Tensor, expanded: Tensor, table: Tensor) -> Tensor:
         offsets = torch.arange(rows.shape[1], dtype=torch.int32, device=rows.device) * table.shape[0]

@@ -78,11 +78,16 @@ def layout_of(table: IntArray, left: CodeRange, *, by_sign: bool = True) -> Layo
         if bits <= 2 * 8:
             return _by_sign(magnitudes.T, bits, left)
     least = table.min(axis=0)
-    excess = (table - least).T
-    total = max(1, int(excess.max()).bit_length())
-    entries = next(e for e in (Entries.UP_TO_64, Entries.UP_TO_128, Entries.UP_TO_256) if codes <= e.count)
-    planes, bits = _planes(total)
-    return Layout(entries, planes, bits, rows, _cut(excess, entries, planes, bits), torch.from_numpy(least), None)
+    return plain_layout((table - least).T, least)
+
+
+def plain_layout(excess: IntArray, least: IntArray) -> Layout:
+    """Lay out rows of non-negative values (rows, codes); `least` is what was taken off each row."""
+    entries = next(e for e in (Entries.UP_TO_64, Entries.UP_TO_128, Entries.UP_TO_256) if excess.shape[1] <= e.count)
+    planes, bits = _planes(max(1, int(excess.max()).bit_length()))
+    return Layout(
+        entries, planes, bits, len(excess), _cut(excess, entries, planes, bits), torch.from_numpy(least), None
+    )
 
 
 def is_odd(table: IntArray, left: CodeRange) -> bool:

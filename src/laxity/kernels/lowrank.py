@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+import math
+
 import torch
 from torch import Tensor
 
@@ -51,16 +55,24 @@ class LowRankProducts(FusedProducts):
 
     def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int) -> FusedOperand:
         """Mapped weights in the order of the kernel, and what is added to every sum."""
+        taps = weight_codes.shape[2:]
         rows = (weight_codes.detach() - self.right[0]).to(torch.int64).flatten(1)
         constants = self._constant[rows].sum(1)
         constants = constants if offset is None else constants + offset
-        mapped = self._weights[:, rows].reshape(len(self._weights), len(rows), weight_codes.shape[1], -1)
+        mapped = self._weights[:, rows].reshape(len(self._weights), *weight_codes.shape[:2], math.prod(taps))
         packed: Tensor = torch.ops.laxity.lowrank_pack(mapped.contiguous(), groups, self._counts)
         wide = rows.shape[1] * self._bound >= NARROW
-        return FusedOperand((packed, constants), tuple(weight_codes.shape[2:]), wide)
+        return FusedOperand((packed, constants), tuple(taps), wide)
 
     def layer(
-        self, x: Tensor, quantiser: Tensor, weight: FusedOperand, geometry: Geometry, scaling: Scaling | None, site: str
+        self,
+        x: Tensor,
+        quantiser: Tensor,
+        weight: FusedOperand,
+        geometry: Geometry,
+        scaling: Scaling | None,
+        site: str,
+        zeros: tuple[int, float] = (0, 0.0),
     ) -> Tensor:
         """One call of the operator."""
         packed, constants = weight.tensors

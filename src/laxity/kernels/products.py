@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -50,11 +50,15 @@ class FusedOperand:
         tensors: kernel specific.
         kernel: taps per spatial dimension.
         wide: sums may exceed 31 bits.
+        offset: int64 (outputs,), what was asked to be added to every sum, or None.
+        other: the same weights in other forms, made when they are first wanted.
     """
 
     tensors: tuple[Tensor, ...]
     kernel: tuple[int, ...]
     wide: bool
+    offset: Tensor | None = None
+    other: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
 
 
 class Products(ABC):
@@ -125,7 +129,14 @@ class FusedProducts(Products):
 
     @abstractmethod
     def layer(
-        self, x: Tensor, quantiser: Tensor, weight: FusedOperand, geometry: Geometry, scaling: Scaling | None, site: str
+        self,
+        x: Tensor,
+        quantiser: Tensor,
+        weight: FusedOperand,
+        geometry: Geometry,
+        scaling: Scaling | None,
+        site: str,
+        zeros: tuple[int, float] = (0, 0.0),
     ) -> Tensor:
         """Quantise `x`, accumulate products and scale them.
 
@@ -136,6 +147,7 @@ class FusedProducts(Products):
             geometry: with its padding; the code of zero is what is padded.
             scaling: None for the sums themselves.
             site: named in errors.
+            zeros: a frequent code, and the fraction of the input that has it; they decide about speed only.
 
         Returns:
             float32, or int64 without scaling: (B, outputs, *out) or (M, outputs).

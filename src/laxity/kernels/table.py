@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -9,8 +11,10 @@ from laxity.kernels import native
 from laxity.kernels.analysis import CodeRange, IntArray
 from laxity.kernels.geometry import Geometry
 from laxity.kernels.layout import Entries, Layout, layout_of
-from laxity.kernels.operators import flat
+from laxity.kernels.operators import flat, shape_of
 from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling
+from laxity.kernels.rates import stationary_wins
+from laxity.kernels.stationary import BLOCK, REACH, Transposed, stationary_codes, transposed
 
 NARROW = 2**31
 
@@ -31,35 +35,81 @@ class TableProducts(FusedProducts):
         layout = layout_of(table, left)
         plain = layout_of(table, left, by_sign=False) if layout and layout.entries is Entries.SIGN_MAGNITUDE else layout
         assert layout is not None and plain is not None  # noqa: PT018 (the caller has checked the size)
-        self._layout, self._wide_layout = layout, plain
+        self.layout, self._wide_layout = layout, plain
+        self._table = table
+        self._at_rest: dict[int, Transposed | None] = {}
 
     def describe(self) -> str:
         """Name the kernel."""
-        layout = self._layout
+        layout = self.layout
         how = "sign and 128" if layout.entries is Entries.SIGN_MAGNITUDE else str(layout.entries.count)
         return f"{native.level()} look-up, {how} entries, {layout.planes} x {layout.bits} bits"
 
     def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int) -> FusedOperand:
         """Row numbers (outputs, reduction) uint8, and the sum of the rows' least products per output."""
         rows = (weight_codes.detach() - self.right[0]).to(torch.uint8).flatten(1).contiguous()
-        wide = rows.shape[1] * self._peak >= NARROW or self._layout.planes > 2
-        layout = self._wide_layout if wide else self._layout
+        wide = rows.shape[1] * self._peak >= NARROW or self.layout.planes > 2
+        layout = self._wide_layout if wide else self.layout
         if layout.entries is Entries.SIGN_MAGNITUDE:
             constants = torch.zeros(len(rows), dtype=torch.int64)
         else:
             constants = layout.least[rows.to(torch.int64)].sum(1)
         constants = constants if offset is None else constants + offset
-        return FusedOperand((rows, constants), tuple(weight_codes.shape[2:]), wide)
+        return FusedOperand((rows, constants), tuple(weight_codes.shape[2:]), wide, offset)
 
     def layer(
-        self, x: Tensor, quantiser: Tensor, weight: FusedOperand, geometry: Geometry, scaling: Scaling | None, site: str
+        self,
+        x: Tensor,
+        quantiser: Tensor,
+        weight: FusedOperand,
+        geometry: Geometry,
+        scaling: Scaling | None,
+        site: str,
+        zeros: tuple[int, float] = (0, 0.0),
     ) -> Tensor:
-        """One call of the operator."""
-        layout: Layout = self._wide_layout if weight.wide else self._layout
-        rows, constants = weight.tensors
+        """One call of the operator that is faster for this input."""
         scale, gain, bias = (scaling.scale, scaling.gain, scaling.bias) if scaling else (None, None, None)
-        result: Tensor = torch.ops.laxity.table(
-            x, quantiser, layout.index, rows, layout.table, constants, scale, gain, bias,
-            flat(geometry, weight.kernel), layout.numbers, weight.wide, site,
+        shape = flat(geometry, weight.kernel)
+        result: Tensor
+        if not torch.compiler.is_compiling() and not weight.wide:
+            form = self._transposed(zeros[0])
+            if form is not None and self._rests(x, weight, shape, form, zeros[1]):
+                codes, constants, wide = self._codes_at_rest(weight, form, geometry.groups)
+                result = torch.ops.laxity.stationary(
+                    x, quantiser, codes, form.layout.table, form.layout.least, constants, scale, gain, bias,
+                    shape, form.numbers, wide, site,
+                )  # fmt: skip
+                return result
+        layout: Layout = self._wide_layout if weight.wide else self.layout
+        rows, constants = weight.tensors
+        result = torch.ops.laxity.table(
+            x, quantiser, layout.index, rows, layout.table, constants, scale, gain, bias, shape, layout.numbers,
+            weight.wide, site,
         )  # fmt: skip
         return result
+
+    def _transposed(self, zero: int) -> Transposed | None:
+        """The table with a row per activation, without the products of the frequent code."""
+        if zero not in self._at_rest:
+            inside = self.left[0] <= zero <= self.left[1]
+            self._at_rest[zero] = transposed(self._table, self.left, zero) if inside else None
+        return self._at_rest[zero]
+
+    def _rests(self, x: Tensor, weight: FusedOperand, shape: list[int], form: Transposed, zeros: float) -> bool:
+        outputs = len(weight.tensors[0])
+        size = shape_of(x, outputs, shape).output
+        positions = math.prod(size) // max(1, outputs)
+        per_group = outputs // shape[0]
+        if not positions or weight.tensors[0].shape[1] * (per_group + BLOCK) >= REACH:
+            return False
+        return stationary_wins(native.level(), self.layout, form.layout.entries, positions, per_group, zeros)
+
+    def _codes_at_rest(self, weight: FusedOperand, form: Transposed, groups: int) -> tuple[Tensor, Tensor, bool]:
+        rows = weight.tensors[0]
+        if form.skip not in weight.other:
+            constants = form.zero_row[rows.to(torch.int64)].sum(1)
+            constants = constants if weight.offset is None else constants + weight.offset
+            weight.other[form.skip] = stationary_codes(rows, groups, math.prod(weight.kernel)), constants
+        codes, constants = weight.other[form.skip]
+        bound = (1 << (form.layout.planes * form.layout.bits)) + int(form.layout.least.abs().max())
+        return codes, constants, rows.shape[1] * bound >= NARROW

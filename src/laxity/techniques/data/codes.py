@@ -83,6 +83,7 @@ class ActivationCode(InputCoder):
             self.zero.zero_()
         self.scale.fill_(scale)
         self._set_range(0 if unsigned else -top, top)
+        self.zeros = int(self.zero), float((self.codes(values) == self.zero).float().mean())
 
     def codes(self, x: Tensor) -> Tensor:
         """Integer codes of `x` as float32, same shape; no gradient."""

@@ -26,12 +26,14 @@ class InputCoder(nn.Module, ABC):
         scale: float32 (); a value is ``(code - zero) * scale``.
         zero: float32 (), the code of the value 0; not 0 only for codes that are whole numbers.
         bits: width of the stored word.
+        zeros: code of the value 0 and the fraction of the calibration sample that has it; kernels are chosen by it.
         holds_nan: codes may be NaN or infinite.
     """
 
     scale: Tensor
     zero: Tensor
     bits: int
+    zeros: tuple[int, float] = (0, 0.0)
     holds_nan: ClassVar[bool] = False
 
     @abstractmethod
