@@ -45,6 +45,17 @@ Quantiser quantiser(uintptr_t numbers, uintptr_t map) {
   return {q[0], q[1], q[2], q[3], address<const uint8_t>(map)};
 }
 
+// A number that changes with the contents of some stretches of memory.
+uint64_t fingerprint(const std::string& level_name, const std::vector<uintptr_t>& starts,
+                     const std::vector<int64_t>& sizes) {
+  if (starts.size() != sizes.size()) throw std::invalid_argument("every stretch of memory has a start and a size");
+  const Level& level = level_named(level_name.c_str());
+  uint64_t total = 0;
+  for (size_t i = 0; i < starts.size(); ++i)
+    total = (total ^ level.fingerprint(address<const uint8_t>(starts[i]), sizes[i])) * 0x9e3779b97f4a7c15ull;
+  return total;
+}
+
 constexpr int64_t kPiece = 1 << 14;  // elements of one task of an elementwise loop
 
 void represent(const std::string& level_name, int threads, uintptr_t x, int64_t n, uintptr_t code, uintptr_t out) {
@@ -179,9 +190,7 @@ void sequential(int threads, const std::vector<int64_t>& sizes, const std::vecto
 NB_MODULE(_native, m) {
   m.doc() = "Sums of products of approximate multipliers, compiled.";
   m.def("levels", &laxity::levels, "Instruction sets that are available here and pass their self-test, best first.");
-  m.def("fingerprint", [](const std::string& level, uintptr_t data, int64_t bytes) {
-    return laxity::level_named(level.c_str()).fingerprint(reinterpret_cast<const uint8_t*>(data), bytes);
-  });
+  m.def("fingerprint", &laxity::fingerprint);
   m.def("represent", &laxity::represent);
   m.def("pass_gradient", &laxity::pass_gradient);
   m.def("table_layer", &laxity::table_layer);

@@ -216,9 +216,11 @@ class Worker {
     alignas(64) int32_t ordered[kTile];
     for (int b = 0; b < tile_.blocks; ++b)
       level_.natural(acc + b * kBlock, base ? base + b * kBlock : nullptr, ordered + b * kBlock);
+    // Sums of rows less their least products may wrap in 32 bits; with the constant, which takes these back in, they fit.
+    const uint32_t constant = static_cast<uint32_t>(operand_.constants[n]);
     for (const Run& run : tile_.targets)
       for (int32_t j = 0; j < run.length; ++j)
-        output_.sums[place(n, run, j)] = ordered[run.start + j] + operand_.constants[n];
+        output_.sums[place(n, run, j)] = static_cast<int32_t>(static_cast<uint32_t>(ordered[run.start + j]) + constant);
   }
 
   void scale_to(int64_t n, const int32_t* acc, const int32_t* base, float* to) const {

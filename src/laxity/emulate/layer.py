@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 import torch
@@ -18,7 +19,6 @@ from laxity.emulate.observe import Observer
 from laxity.emulate.straight import StraightLayer
 from laxity.kernels import (
     Accumulator,
-    FusedOperand,
     FusedProducts,
     Products,
     Scaling,
@@ -26,7 +26,7 @@ from laxity.kernels import (
     native,
     overlap_add,
 )
-from laxity.kernels.operators import not_finite
+from laxity.kernels.call import Layer, not_finite
 from laxity.kernels.represent import represent
 from laxity.techniques.data.operands import Operands, WeightCoder
 
@@ -76,14 +76,12 @@ class Slots(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """What a fused kernel needs of a layer, and the tensors it was made from, to tell when it is out of date."""
+    """A layer with its present weights, and what it was made from, to tell when it is out of date."""
 
-    kernel: FusedProducts
-    operand: FusedOperand
-    quantiser: Tensor
-    scale: Tensor
+    call: Layer
+    parts: tuple[object, ...]
     sources: tuple[Tensor, ...]
-    versions: tuple[tuple[int, int | None], ...]
+    fingerprint: int | None
 
 
 class EmulatedLayer(Slots):
@@ -160,87 +158,73 @@ class EmulatedLayer(Slots):
         return -1 - len(self.form.kernel), self.weight.shape[0 if self.form.transposed else 1] * groups
 
     def _emulate(self, x: Tensor, operand: Operands, form: Form) -> Tensor:
-        kernel, unshift = self.products()
         with torch.no_grad():
-            fused = self._fused_operand(kernel, unshift, operand) if x.device.type == "cpu" else None
-            if fused is not None:
-                exact = self._fused(x, fused, form)
-        if fused is None:
-            exact = self._separate(x, operand, form)
-        weight = self.weight
-        if not (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad or self._bias_trains())):
+            call = self._fused_call(operand) if x.device.type == "cpu" and not form.transposed else None
+            exact = self._separate(x, operand, form) if call is None else self._fused(x, call, form)
+        if not (torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad or self._bias_trains())):
             return exact
         return self._with_gradients(exact, x, operand, form)
 
     def _bias_trains(self) -> bool:
         return self.bias is not None and self.bias.requires_grad
 
-    def _fused(self, x: Tensor, prepared: Prepared, form: Form) -> Tensor:
+    def _fused(self, x: Tensor, call: Layer, form: Form) -> Tensor:
         """Quantise, multiply, add and scale in one pass."""
-        assert self.operand is not None  # the caller has one
         if self.taken is not None:
+            assert self.operand is not None  # the caller has one
             self.taken.append(self.operand.input.codes(x))
-        scaling = Scaling(prepared.scale, self.gain, self.bias)
-        ready = x if form.padding_mode == "zeros" else form.pad(x, 0.0)
-        rows = x.reshape(-1, x.shape[-1]) if form.linear else ready
-        y = prepared.kernel.layer(
-            rows,
-            prepared.quantiser,
-            prepared.operand,
-            form.values_geometry,
-            scaling,
-            self.site.name,
-            self.operand.input.zeros,
-        )
-        return y.reshape(*x.shape[:-1], y.shape[1]) if form.linear else y
+        if form.linear:
+            rows = x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
+            y = call(rows)
+            return y if x.dim() == 2 else y.reshape(*x.shape[:-1], y.shape[1])
+        return call(x if form.padding_mode == "zeros" else form.pad(x, 0.0))
 
-    def _fused_operand(self, kernel: Products, unshift: float, operand: Operands) -> Prepared | None:
-        """The weight for a fused kernel, or None where the layer has to be computed step by step."""
-        coder, quantiser = operand.weight, operand.input.quantiser()
-        fused = isinstance(kernel, FusedProducts) and isinstance(coder, WeightCoder) and coder.symmetric
-        if not fused or quantiser is None or self.form.transposed:
-            return None
-        compiling = torch.compiler.is_compiling()
-        sources = () if compiling else tuple(self._sources(operand))
-        versions = tuple((t.data_ptr(), native.fingerprint(t)) for t in sources)
+    def _fused_call(self, operand: Operands) -> Layer | None:
+        """The layer in one pass with its present weights, or None where it has to be computed step by step."""
+        if torch.compiler.is_compiling():
+            return self._bind(operand)
+        parts, sources = self._made_from(operand)
         kept = self._prepared
         if (
-            not compiling
-            and kept is not None
-            and kept.kernel is kernel
-            and kept.versions == versions
-            and None not in (seen for _, seen in versions)
-            and all(a is b for a, b in zip(kept.sources, sources, strict=True))
+            kept is not None
+            and len(kept.sources) == len(sources)
+            and all(map(is_, kept.parts, parts))
+            and all(map(is_, kept.sources, sources))
+            and kept.fingerprint is not None
+            and kept.fingerprint == native.fingerprint(sources)
         ):
-            return kept
-        assert isinstance(kernel, FusedProducts)
-        assert isinstance(coder, WeightCoder)
+            return kept.call
+        call = self._bind(operand)
+        dense = all(t.is_contiguous() for t in sources)
+        if call is not None:
+            self._prepared = Prepared(call, parts, sources, native.fingerprint(sources) if dense else None)
+        return call
+
+    def _made_from(self, operand: Operands) -> tuple[tuple[object, ...], tuple[Tensor, ...]]:
+        """Everything that a call depends on: objects, and tensors whose contents matter."""
+        weight, structure = self._parameters["weight"], self._modules.get("structure")
+        parts = (operand, self.multiplier, self.accumulator, self.gain, self._parameters.get("bias"), structure)
+        sources = [weight, *operand.input._buffers.values(), *operand.weight._buffers.values(), self.forced_codes]
+        if structure is not None:
+            sources += [*structure.parameters(), *structure.buffers()]
+        return parts, tuple(t for t in sources if t is not None)
+
+    def _bind(self, operand: Operands) -> Layer | None:
+        kernel, unshift = self.products()
+        coder, quantiser = operand.weight, operand.input.quantiser()
+        if not (isinstance(kernel, FusedProducts) and isinstance(coder, WeightCoder) and coder.symmetric):
+            return None
+        if quantiser is None:
+            return None
         weight = self.used_weight()
         scale, zero = coder.scale_and_zero(weight)
         codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
         matrix = self.form.as_convolution(codes)
         correction = -(quantiser[1] * matrix.flatten(1).sum(1, dtype=torch.float64)) / unshift
         out_scale = (scale * operand.input.scale * unshift).expand(len(matrix)).contiguous()
-        made = Prepared(
-            kernel,
-            kernel.ready(matrix, correction.to(torch.int64), self.form.groups),
-            quantiser,
-            out_scale,
-            sources,
-            versions,
-        )
-        self._prepared = None if compiling else made
-        return made
-
-    def _sources(self, operand: Operands) -> Iterator[Tensor]:
-        """Every tensor from which the fused operand is made."""
-        yield self.weight
-        if self.forced_codes is not None:
-            yield self.forced_codes
-        for part in (operand.input, operand.weight, self.structure):
-            if part is not None:
-                yield from part.parameters()
-                yield from part.buffers()
+        ready = kernel.ready(matrix, correction.to(torch.int64), self.form.groups)
+        scaling = Scaling(out_scale, self.gain, self.bias)
+        return kernel.bind(quantiser, ready, self.form.values_geometry, scaling, self.site.name, operand.input.zeros)
 
     def _separate(self, x: Tensor, operand: Operands, form: Form) -> Tensor:
         """Codes, sums and scaling one after the other, for every format, kernel and device."""

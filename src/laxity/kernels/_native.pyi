@@ -1,7 +1,7 @@
 """Types of the compiled module; tensors are passed as addresses, see `laxity.kernels.operators`."""
 
 def levels() -> list[str]: ...
-def fingerprint(level: str, data: int, size_bytes: int) -> int: ...
+def fingerprint(level: str, starts: list[int], sizes_bytes: list[int]) -> int: ...
 def represent(level: str, threads: int, x: int, count: int, quantiser: int, out: int) -> None: ...
 def pass_gradient(level: str, threads: int, gradient: int, x: int, count: int, quantiser: int, out: int) -> None: ...
 def table_layer(
@@ -18,6 +18,29 @@ def table_layer(
     planes: int,
     bits: int,
     zero_row: int,
+    wide: bool,
+    constants: int,
+    scale: int,
+    gain: int,
+    bias: int,
+    scaled: int,
+    sums: int,
+) -> bool: ...
+def stationary_layer(
+    level: str,
+    threads: int,
+    geometry: list[int],
+    x: int,
+    quantiser: int,
+    index: int,
+    codes: int,
+    table: int,
+    rows: int,
+    entries: int,
+    planes: int,
+    bits: int,
+    skip: int,
+    offsets: int,
     wide: bool,
     constants: int,
     scale: int,

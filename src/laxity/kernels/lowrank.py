@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 
-import math
-
 import torch
 from torch import Tensor
 
 from laxity.kernels import native
 from laxity.kernels.analysis import CodeRange
+from laxity.kernels.call import Layer, LayerCall, NativeCall, address, empty_result, flat
 from laxity.kernels.geometry import Geometry
-from laxity.kernels.operators import LIBRARY, address, fake_result, flat, not_finite, result
+from laxity.kernels.operators import LIBRARY
 from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling
 from laxity.kernels.terms import BYTE, ByteTerms
 
@@ -64,24 +63,25 @@ class LowRankProducts(FusedProducts):
         wide = rows.shape[1] * self._bound >= NARROW
         return FusedOperand((packed, constants), tuple(taps), wide)
 
-    def layer(
+    def bind(
         self,
-        x: Tensor,
         quantiser: Tensor,
         weight: FusedOperand,
         geometry: Geometry,
         scaling: Scaling | None,
         site: str,
         zeros: tuple[int, float] = (0, 0.0),
-    ) -> Tensor:
-        """One call of the operator."""
+    ) -> Layer:
+        """One call."""
         packed, constants = weight.tensors
         scale, gain, bias = (scaling.scale, scaling.gain, scaling.bias) if scaling else (None, None, None)
-        y: Tensor = torch.ops.laxity.lowrank(
-            x, quantiser, self._maps, packed, constants, scale, gain, bias, flat(geometry, weight.kernel),
-            self._counts, self._factors, weight.wide, site,
+        arguments = (
+            quantiser, self._maps, packed, constants, scale, gain, bias, flat(geometry, weight.kernel), self._counts,
+            self._factors, weight.wide, site,
         )  # fmt: skip
-        return y
+        if torch.compiler.is_compiling():
+            return lambda x: torch.ops.laxity.lowrank(x, *arguments)
+        return LayerCall(lowrank_call(*arguments), lambda x: torch.ops.laxity.lowrank(x, *arguments))
 
 
 def _pack(weights: Tensor, groups: int, terms: list[int]) -> Tensor:
@@ -99,8 +99,7 @@ def _packed_size(weights: Tensor, groups: int, terms: list[int]) -> int:
     return groups * vectors * 16 * taps * padded * sum(terms)
 
 
-def _lowrank(  # noqa: PLR0917 (the operator's arguments)
-    x: Tensor,
+def lowrank_call(  # noqa: PLR0917 (the operator's arguments)
     quantiser: Tensor,
     maps: Tensor,
     weights: Tensor,
@@ -113,18 +112,16 @@ def _lowrank(  # noqa: PLR0917 (the operator's arguments)
     factors: list[int],
     wide: bool,
     site: str,
-) -> Tensor:
-    y, numbers = result(x, constants.shape[0], scale, geometry)
-    module = native.compiled()
-    assert module is not None  # low rank in bytes is chosen only where the module is
-    scaled, sums = (address(y), 0) if scale is not None else (0, address(y))
-    finite = module.lowrank_layer(
-        native.level(), native.threads(), numbers, address(x), address(quantiser), address(maps), terms, factors,
-        address(weights), wide, address(constants), address(scale), address(gain), address(bias), scaled, sums,
-    )  # fmt: skip
-    if not finite:
-        raise not_finite(x, site)
-    return y
+) -> NativeCall:
+    """The compiled function with everything but the input."""
+    kept = (quantiser, maps, weights, constants, scale, gain, bias)
+    q, maps_at, weights_at, *rest = (address(t) for t in kept)
+    middle = [q, maps_at, terms, factors, weights_at, wide, *rest]
+    return NativeCall("lowrank_layer", middle, len(constants), geometry, site, scaled=scale is not None, kept=kept)
+
+
+def _lowrank(x: Tensor, *arguments: object) -> Tensor:
+    return lowrank_call(*arguments)(x)  # type: ignore[arg-type]
 
 
 @torch.library.register_fake("laxity::lowrank", lib=LIBRARY)
@@ -143,7 +140,7 @@ def _lowrank_fake(  # noqa: PLR0917 (the operator's arguments)
     wide: bool,
     site: str,
 ) -> Tensor:
-    return fake_result(x, constants, scale, geometry)
+    return empty_result(x, len(constants), geometry, scaled=scale is not None)
 
 
 @torch.library.register_fake("laxity::lowrank_pack", lib=LIBRARY)

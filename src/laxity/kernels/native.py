@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
 
@@ -32,17 +33,14 @@ def levels() -> tuple[str, ...]:
     return () if module is None else tuple(module.levels())
 
 
+@cache
 def level() -> str:
     """The instruction set in use; ``torch`` where products are computed by torch operations.
 
     Raises:
         ToolError: the environment asks for one that is not available.
     """
-    return _chosen(os.environ.get(VARIABLE, ""))
-
-
-@cache
-def _chosen(wanted: str) -> str:
+    wanted = os.environ.get(VARIABLE, "")
     if wanted == "torch":
         return wanted
     if not wanted:
@@ -58,9 +56,9 @@ def threads() -> int:
     return torch.get_num_threads()
 
 
-def fingerprint(tensor: Tensor) -> int | None:
-    """A number that changes with the elements of a tensor, or None where it cannot be had cheaply."""
+def fingerprint(tensors: Sequence[Tensor]) -> int | None:
+    """A number that changes with the elements of dense tensors on the CPU; None without the compiled module."""
     module = compiled()
-    if module is None or level() == "torch" or tensor.device.type != "cpu" or not tensor.is_contiguous():
+    if module is None or level() == "torch":
         return None
-    return int(module.fingerprint(level(), tensor.data_ptr(), tensor.numel() * tensor.element_size()))
+    return module.fingerprint(level(), [t.data_ptr() for t in tensors], [t.nbytes for t in tensors])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from laxity.kernels.analysis import CodeRange, IntArray
+from laxity.kernels.call import Layer
 from laxity.kernels.geometry import Geometry
 
 EXACT_FLOAT32 = 2.0**24
@@ -119,7 +120,7 @@ class FusedProducts(Products):
 
     @abstractmethod
     def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int) -> FusedOperand:
-        """Bring weight codes (outputs, inputs per group, *kernel) on the CPU into the form that `layer` wants.
+        """Bring weight codes (outputs, inputs per group, *kernel) on the CPU into the form that `bind` wants.
 
         Args:
             weight_codes: whole numbers, float32.
@@ -128,32 +129,28 @@ class FusedProducts(Products):
         """
 
     @abstractmethod
-    def layer(
+    def bind(
         self,
-        x: Tensor,
         quantiser: Tensor,
         weight: FusedOperand,
         geometry: Geometry,
         scaling: Scaling | None,
         site: str,
         zeros: tuple[int, float] = (0, 0.0),
-    ) -> Tensor:
-        """Quantise `x`, accumulate products and scale them.
+    ) -> Layer:
+        """Make a layer that quantises its input, accumulates products and scales them.
+
+        The layer takes float32 on the CPU, (B, C, *spatial), or (M, K) for a linear one, and gives float32, or int64
+        without scaling: (B, outputs, *out) or (M, outputs). It raises `DataError` where its input holds NaN or
+        infinite values.
 
         Args:
-            x: float32 on the CPU: (B, C, *spatial), or (M, K) for a linear layer.
             quantiser: float32 (4,): scale, zero-point, least and greatest code.
             weight: from `ready`.
             geometry: with its padding; the code of zero is what is padded.
             scaling: None for the sums themselves.
             site: named in errors.
             zeros: a frequent code, and the fraction of the input that has it; they decide about speed only.
-
-        Returns:
-            float32, or int64 without scaling: (B, outputs, *out) or (M, outputs).
-
-        Raises:
-            DataError: `x` holds NaN or infinite values.
         """
 
     def prepare(self, weight_codes: Tensor) -> WeightOperand:
@@ -167,7 +164,7 @@ class FusedProducts(Products):
         if codes.device.type != "cpu":
             return self.elsewhere.convolve(codes, weight, geometry)
         operand = self.ready(weight.data, None, geometry.groups)
-        return self.layer(codes, self._codes, operand, geometry, None, "").to(torch.float64)
+        return self.bind(self._codes, operand, geometry, None, "")(codes).to(torch.float64)
 
     def matmul(self, left: Tensor, right: Tensor) -> Tensor:
         """Sums of products of codes, exact in float64; every matrix of a batch is a group of one call."""
@@ -176,11 +173,11 @@ class FusedProducts(Products):
         return self.product(left, self._codes, right, None, "").to(torch.float64)
 
     def product(self, left: Tensor, quantiser: Tensor, right: Tensor, scaling: Scaling | None, site: str) -> Tensor:
-        """Quantise `left` (..., M, K), multiply with codes `right` (..., K, N) and scale; see `layer`."""
+        """Quantise `left` (..., M, K), multiply with codes `right` (..., K, N) and scale; see `bind`."""
         if right.dim() == 2:
             operand = self.ready(right.T[:, :, None], None, 1)
             rows = left.reshape(-1, left.shape[-1])
-            sums = self.layer(rows, quantiser, operand, Geometry((1,), (1,), 1), scaling, site)
+            sums = self.bind(quantiser, operand, Geometry((1,), (1,), 1), scaling, site)(rows)
             return sums.reshape(*left.shape[:-1], right.shape[-1])
         shape = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])
         (m, k), n = left.shape[-2:], right.shape[-1]
@@ -189,7 +186,8 @@ class FusedProducts(Products):
             return left.new_zeros((*shape, m, n))
         a = left.expand(*shape, m, k).reshape(groups, m, k).permute(0, 2, 1).reshape(1, groups * k, m)
         w = right.expand(*shape, k, n).transpose(-1, -2).reshape(groups * n, k, 1)
-        sums = self.layer(a, quantiser, self.ready(w, None, groups), Geometry((1,), (1,), groups), scaling, site)
+        operand = self.ready(w, None, groups)
+        sums = self.bind(quantiser, operand, Geometry((1,), (1,), groups), scaling, site)(a)
         return sums.reshape(*shape, n, m).transpose(-1, -2)
 
 

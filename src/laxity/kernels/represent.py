@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from laxity.kernels import native
-from laxity.kernels.operators import LIBRARY, address
+from laxity.kernels.call import address
+from laxity.kernels.operators import LIBRARY
 
 LIBRARY.define("represent(Tensor x, Tensor quantiser) -> Tensor")
 LIBRARY.define("pass_gradient(Tensor gradient, Tensor x, Tensor quantiser) -> Tensor")

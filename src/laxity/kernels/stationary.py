@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from laxity.kernels import native
 from laxity.kernels.analysis import CodeRange, IntArray
+from laxity.kernels.call import NativeCall, address, empty_result
 from laxity.kernels.layout import Layout, plain_layout
-from laxity.kernels.operators import LIBRARY, address, fake_result, not_finite, result
+from laxity.kernels.operators import LIBRARY
 
 BLOCK = 64
 REACH = 1 << 32
@@ -65,8 +65,7 @@ def stationary_codes(rows: Tensor, groups: int, taps: int) -> Tensor:
     return F.pad(split, (0, -(outputs // groups) % BLOCK)).contiguous()
 
 
-def _stationary(  # noqa: PLR0917 (the operator's arguments)
-    x: Tensor,
+def stationary_call(  # noqa: PLR0917 (the operator's arguments)
     quantiser: Tensor,
     codes: Tensor,
     table: Tensor,
@@ -79,19 +78,16 @@ def _stationary(  # noqa: PLR0917 (the operator's arguments)
     layout: list[int],
     wide: bool,
     site: str,
-) -> Tensor:
-    y, numbers = result(x, constants.shape[0], scale, geometry)
-    module = native.compiled()
-    assert module is not None  # prepared operands exist only where the module does
-    scaled, sums = (address(y), 0) if scale is not None else (0, address(y))
-    finite = module.stationary_layer(
-        native.level(), native.threads(), numbers, address(x), address(quantiser), 0, address(codes), address(table),
-        *layout, address(offsets), wide, address(constants), address(scale), address(gain), address(bias), scaled,
-        sums,
-    )  # fmt: skip
-    if not finite:
-        raise not_finite(x, site)
-    return y
+) -> NativeCall:
+    """The compiled function with everything but the input."""
+    kept = (quantiser, codes, table, offsets, constants, scale, gain, bias)
+    q, codes_at, table_at, offsets_at, *rest = (address(t) for t in kept)
+    middle = [q, 0, codes_at, table_at, *layout, offsets_at, wide, *rest]
+    return NativeCall("stationary_layer", middle, len(constants), geometry, site, scaled=scale is not None, kept=kept)
+
+
+def _stationary(x: Tensor, *arguments: object) -> Tensor:
+    return stationary_call(*arguments)(x)  # type: ignore[arg-type]
 
 
 @torch.library.register_fake("laxity::stationary", lib=LIBRARY)
@@ -110,7 +106,7 @@ def _stationary_fake(  # noqa: PLR0917 (the operator's arguments)
     wide: bool,
     site: str,
 ) -> Tensor:
-    return fake_result(x, constants, scale, geometry)
+    return empty_result(x, len(constants), geometry, scaled=scale is not None)
 
 
 LIBRARY.impl("stationary", _stationary, "CPU")

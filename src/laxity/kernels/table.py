@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from laxity.kernels import native
 from laxity.kernels.analysis import CodeRange, IntArray
+from laxity.kernels.call import Layer, LayerCall, flat, output_size
 from laxity.kernels.geometry import Geometry
 from laxity.kernels.layout import Entries, Layout, layout_of
-from laxity.kernels.operators import flat, shape_of
+from laxity.kernels.operators import table_call
 from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling
 from laxity.kernels.rates import stationary_wins
-from laxity.kernels.stationary import BLOCK, REACH, Transposed, stationary_codes, transposed
+from laxity.kernels.stationary import BLOCK, REACH, Transposed, stationary_call, stationary_codes, transposed
 
 NARROW = 2**31
 
@@ -57,36 +59,40 @@ class TableProducts(FusedProducts):
         constants = constants if offset is None else constants + offset
         return FusedOperand((rows, constants), tuple(weight_codes.shape[2:]), wide, offset)
 
-    def layer(
+    def bind(
         self,
-        x: Tensor,
         quantiser: Tensor,
         weight: FusedOperand,
         geometry: Geometry,
         scaling: Scaling | None,
         site: str,
         zeros: tuple[int, float] = (0, 0.0),
-    ) -> Tensor:
-        """One call of the operator that is faster for this input."""
-        scale, gain, bias = (scaling.scale, scaling.gain, scaling.bias) if scaling else (None, None, None)
-        shape = flat(geometry, weight.kernel)
-        result: Tensor
-        if not torch.compiler.is_compiling() and not weight.wide:
-            form = self._transposed(zeros[0])
-            if form is not None and self._rests(x, weight, shape, form, zeros[1]):
-                codes, constants, wide = self._codes_at_rest(weight, form, geometry.groups)
-                result = torch.ops.laxity.stationary(
-                    x, quantiser, codes, form.layout.table, form.layout.least, constants, scale, gain, bias,
-                    shape, form.numbers, wide, site,
-                )  # fmt: skip
-                return result
+    ) -> Layer:
+        """A call with weights at rest, or with activations at rest, whichever is faster for the input."""
         layout: Layout = self._wide_layout if weight.wide else self.layout
         rows, constants = weight.tensors
-        result = torch.ops.laxity.table(
-            x, quantiser, layout.index, rows, layout.table, constants, scale, gain, bias, shape, layout.numbers,
+        scale, gain, bias = (scaling.scale, scaling.gain, scaling.bias) if scaling else (None, None, None)
+        shape = flat(geometry, weight.kernel)
+        arguments = (
+            quantiser, layout.index, rows, layout.table, constants, scale, gain, bias, shape, layout.numbers,
             weight.wide, site,
         )  # fmt: skip
-        return result
+        if torch.compiler.is_compiling():
+            return lambda x: torch.ops.laxity.table(x, *arguments)
+        streaming = LayerCall(table_call(*arguments), lambda x: torch.ops.laxity.table(x, *arguments))
+        form = None if weight.wide else self._transposed(zeros[0])
+        if form is None:
+            return streaming
+
+        def at_rest() -> Layer:
+            codes, shifted, wide = self._codes_at_rest(weight, form, geometry.groups)
+            arguments = (
+                quantiser, codes, form.layout.table, form.layout.least, shifted, scale, gain, bias, shape,
+                form.numbers, wide, site,
+            )  # fmt: skip
+            return LayerCall(stationary_call(*arguments), lambda x: torch.ops.laxity.stationary(x, *arguments))
+
+        return Faster(streaming, at_rest, lambda x: self._rests(x, weight, shape, form, zeros[1]))
 
     def _transposed(self, zero: int) -> Transposed | None:
         """The table with a row per activation, without the products of the frequent code."""
@@ -97,8 +103,7 @@ class TableProducts(FusedProducts):
 
     def _rests(self, x: Tensor, weight: FusedOperand, shape: list[int], form: Transposed, zeros: float) -> bool:
         outputs = len(weight.tensors[0])
-        size = shape_of(x, outputs, shape).output
-        positions = math.prod(size) // max(1, outputs)
+        positions = math.prod(output_size(x, outputs, shape)) // max(1, outputs)
         per_group = outputs // shape[0]
         if not positions or weight.tensors[0].shape[1] * (per_group + BLOCK) >= REACH:
             return False
@@ -113,3 +118,29 @@ class TableProducts(FusedProducts):
         codes, constants = weight.other[form.skip]
         bound = (1 << (form.layout.planes * form.layout.bits)) + int(form.layout.least.abs().max())
         return codes, constants, rows.shape[1] * bound >= NARROW
+
+
+class Faster:
+    """Chooses between two ways to compute a layer, by the shape of the input.
+
+    Args:
+        usual: the one way.
+        other: makes the other one when it is first wanted.
+        better: whether the other is faster for an input.
+    """
+
+    def __init__(self, usual: Layer, other: Callable[[], Layer], better: Callable[[Tensor], bool]) -> None:
+        self._usual, self._make, self._better = usual, other, better
+        self._other: Layer | None = None
+        self._by_shape: dict[torch.Size, bool] = {}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Run the faster way."""
+        better = self._by_shape.get(x.shape)
+        if better is None:
+            better = self._by_shape[x.shape] = self._better(x)
+        if not better:
+            return self._usual(x)
+        if self._other is None:
+            self._other = self._make()
+        return self._other(x)
