@@ -96,11 +96,7 @@ bool table_layer(const std::string& level_name, int threads, const std::vector<i
   const Output output{address<float>(scaled), address<int64_t>(sums), address<const float>(scale),
                       address<const float>(gain), address<const float>(bias)};
   const nb::gil_scoped_release release;
-  thread_local Buffer memory;
-  Image image;
-  if (!make_image(g, address<const float>(x), q, threads, level, memory, image)) return false;
-  table_products(g, image, operand, output, threads, level);
-  return true;
+  return table_products(g, address<const float>(x), q, operand, output, threads, level);
 }
 
 // Returns false where an input element is not finite; outputs are undefined then.

@@ -31,7 +31,8 @@ inline const uint8_t* arranged(const Level& level, const uint8_t* table, int64_t
   return copy;
 }
 
-void table_products(const Geometry& g, const Image& image, const TableOperand& operand, const Output& output,
-                    int threads, const Level& level);
+// The whole layer. Returns false where an element of x is not finite; outputs are undefined then.
+bool table_products(const Geometry& g, const float* x, const Quantiser& q, const TableOperand& operand,
+                    const Output& output, int threads, const Level& level);
 
 }  // namespace laxity

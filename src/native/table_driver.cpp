@@ -1,280 +1,13 @@
 #include <algorithm>
-#include <cstring>
+#include <atomic>
 #include <memory>
 #include <vector>
 
 #include "parallel.h"
-#include "table.h"
+#include "table_worker.h"
 
 namespace laxity {
 namespace {
-
-constexpr int64_t kOutputs = 256;  // outputs whose partial sums stay in the cache
-
-// How the output positions are cut into tiles. Direct tiles read the image where it is: their lanes run over whole
-// rows of the image, so some results are not positions of the output and are dropped. Gathered tiles hold only true
-// positions, at the price of copying their inputs.
-struct Tiling {
-  bool direct;
-  int64_t lanes, tiles_per_sample, tiles;
-};
-
-int64_t blocks_of(int64_t lanes) { return (lanes + kBlock - 1) / kBlock; }
-
-Tiling choose_tiling(const Geometry& g, const Image& image) {
-  const int64_t all = g.batch * g.positions();
-  const int64_t gathered = blocks_of(all);
-  const bool possible = g.out[0] == 1 && g.stride[1] == 1 && image.sample < (int64_t{1} << 31);
-  const int64_t span = (g.out[1] - 1) * image.row + g.out[2];
-  const int64_t direct = g.batch * blocks_of(span);
-  // Copying one row of a block costs about as much as looking it up for one or two outputs.
-  if (possible && direct * g.outputs_per_group() <= gathered * (g.outputs_per_group() + 2)) {
-    const int64_t per_sample = (span + kTile - 1) / kTile;
-    return {true, span, per_sample, g.batch * per_sample};
-  }
-  return {false, all, 0, (all + kTile - 1) / kTile};
-}
-
-struct Tile {
-  int64_t base = 0;  // of direct tiles
-  int blocks = 0;
-  std::vector<Run> runs;     // stretches whose inputs are consecutive
-  std::vector<Run> targets;  // stretches whose outputs are consecutive
-
-  void place(const Geometry& g, const Image& image, const Tiling& tiling, int64_t index) {
-    runs.clear();
-    targets.clear();
-    if (tiling.direct) {
-      place_direct(g, image, tiling, index);
-    } else {
-      place_gathered(g, image, tiling, index);
-    }
-  }
-
-  void place_direct(const Geometry& g, const Image& image, const Tiling& tiling, int64_t index) {
-    const int64_t b = index / tiling.tiles_per_sample, first = index % tiling.tiles_per_sample * kTile;
-    const int64_t last = std::min(tiling.lanes, first + kTile);
-    base = b * image.sample + first;
-    blocks = static_cast<int>(blocks_of(last - first));
-    for (int64_t y = first / image.row; y * image.row < last; ++y) {
-      const int64_t from = std::max(first, y * image.row), to = std::min(last, y * image.row + g.out[2]);
-      if (from >= to) continue;
-      const int64_t target = b * g.y_stride[0] + y * g.y_stride[3] + (from - y * image.row) * g.y_stride[4];
-      append({0, target, static_cast<int32_t>(from - first), static_cast<int32_t>(to - from)}, g.y_stride[4]);
-    }
-  }
-
-  void place_gathered(const Geometry& g, const Image& image, const Tiling& tiling, int64_t index) {
-    const int64_t first = index * kTile, last = std::min(tiling.lanes, first + kTile);
-    base = 0;
-    blocks = static_cast<int>(blocks_of(last - first));
-    for (int64_t m = first; m < last;) {
-      const int64_t x = m % g.out[2], y = m / g.out[2] % g.out[1], z = m / (g.out[2] * g.out[1]) % g.out[0];
-      const int64_t b = m / g.positions(), length = std::min(last - m, g.out[2] - x);
-      const int64_t source =
-          b * image.sample + z * g.stride[0] * image.slice + y * g.stride[1] * image.row + x;
-      const int64_t target = b * g.y_stride[0] + z * g.y_stride[2] + y * g.y_stride[3] + x * g.y_stride[4];
-      const Run run{source, target, static_cast<int32_t>(m - first), static_cast<int32_t>(length)};
-      runs.push_back(run);
-      append(run, g.y_stride[4]);
-      m += length;
-    }
-  }
-
-  // Stretches that continue each other in tile and output are one.
-  void append(const Run& run, int64_t step) {
-    if (!targets.empty()) {
-      Run& before = targets.back();
-      if (before.start + before.length == run.start && before.target + before.length * step == run.target) {
-        before.length += run.length;
-        return;
-      }
-    }
-    targets.push_back(run);
-  }
-};
-
-// Everything that one thread needs for one tile.
-class Worker {
- public:
-  Worker(const Geometry& g, const Image& image, const TableOperand& operand, const Output& output, const Level& level,
-         const Tiling& tiling, const std::vector<int64_t>& offsets, const std::vector<uint32_t>& direct)
-      : g_(g), image_(image), operand_(operand), output_(output), level_(level), tiling_(tiling), offsets_(offsets),
-        direct_(direct), k_(g.reduction()), chunk_(table_chunk(operand.bits)),
-        pairs_((operand.planes + 1) / 2), entry_bytes_(entry_count(operand.entries)) {
-    for (int64_t i = 0; i < chunk_; ++i) packed_offsets_.push_back(static_cast<uint32_t>(i * kTile));
-    zeros_.assign(chunk_, static_cast<uint8_t>(operand.zero_row));
-  }
-
-  // Outputs [from, to) of one group, for one tile.
-  void run(int64_t tile, int64_t group, int64_t from, int64_t to) {
-    if (tile != placed_) tile_.place(g_, image_, tiling_, tile);
-    placed_ = tile;
-    group_ = group;
-    for (int64_t n = from; n < to; n += kOutputs) outputs(n, std::min(to, n + kOutputs));
-  }
-
- private:
-  void outputs(int64_t from, int64_t to) {
-    const int64_t first = group_ * g_.outputs_per_group() + from, count = to - from;
-    if (operand_.wide) {
-      wide(first, count);
-      return;
-    }
-    int32_t* acc = acc_.get<int32_t>((count + 1) * kTile);
-    int32_t* base = operand_.entries == Entries::kSigned ? acc + count * kTile : nullptr;
-    const bool single = k_ <= chunk_ && base == nullptr;
-    for (int64_t k = 0; k == 0 || k < k_; k += chunk_) {
-      const int64_t length = std::min(chunk_, k_ - k);
-      prepare(k, length);
-      if (base) micro(0)(a_, offset_, zeros_.data(), operand_.table, length, base, k == 0);
-      for (int64_t i = 0; i < count; ++i) {
-        int32_t* to_acc = single ? acc : acc + i * kTile;
-        micro(0)(a_, offset_, operand_.codes + (first + i) * k_ + k, operand_.table, length, to_acc, k == 0);
-        if (single) emit(first + i, i, count, acc, nullptr);
-      }
-    }
-    if (!single) {
-      for (int64_t i = 0; i < count; ++i) emit(first + i, i, count, acc + i * kTile, base);
-    }
-  }
-
-  // The function for the planes of pair `pair` (0: the first).
-  TableMicro micro(int pair) const {
-    const int planes = std::min(2, operand_.planes - 2 * pair);
-    return level_.table[static_cast<int>(operand_.entries)][planes - 1][width_index(operand_.bits)][tile_.blocks - 1];
-  }
-
-  const uint8_t* pair_table(int pair) const { return operand_.table + pair * operand_.rows * 2 * entry_bytes_; }
-
-  // Makes a_ and offset_ stand for reduction indices [k, k + length).
-  void prepare(int64_t k, int64_t length) {
-    const int64_t channels = group_ * g_.inputs_per_group() * image_.plane;
-    if (tiling_.direct) {
-      a_ = image_.data + tile_.base + channels;
-      offset_ = direct_.data() + k;
-      return;
-    }
-    uint8_t* packed = packed_.get<uint8_t>(chunk_ * kTile + kSlack);
-    level_.pack(image_.data + channels, offsets_.data() + k, length, tile_.runs.data(), tile_.runs.size(), packed);
-    a_ = packed;
-    offset_ = packed_offsets_.data();
-  }
-
-  // Sums beyond 31 bits: every pair of planes in spans whose sum fits, added up in 64 bits.
-  void wide(int64_t first, int64_t count) {
-    int64_t* totals = totals_.get<int64_t>(count * kTile);
-    std::memset(totals, 0, sizeof(int64_t) * count * kTile);
-    int32_t* acc = acc_.get<int32_t>(kTile);
-    alignas(64) int32_t ordered[kBlock];
-    for (int64_t k = 0; k < k_; k += chunk_) {
-      const int64_t length = std::min(chunk_, k_ - k);
-      prepare(k, length);
-      for (int64_t i = 0; i < count; ++i)
-        for (int pair = 0; pair < pairs_; ++pair) {
-          micro(pair)(a_, offset_, operand_.codes + (first + i) * k_ + k, pair_table(pair), length, acc, true);
-          for (int b = 0; b < tile_.blocks; ++b) {
-            level_.natural(acc + b * kBlock, nullptr, ordered);
-            int64_t* to = totals + i * kTile + b * kBlock;
-            for (int m = 0; m < kBlock; ++m) to[m] += static_cast<int64_t>(ordered[m]) << (2 * operand_.bits * pair);
-          }
-        }
-    }
-    for (int64_t i = 0; i < count; ++i) emit_wide(first + i, totals + i * kTile);
-  }
-
-  void emit_wide(int64_t n, const int64_t* totals) const {
-    const int64_t constant = operand_.constants[n];
-    for (const Run& run : tile_.targets)
-      for (int32_t j = 0; j < run.length; ++j) {
-        const int64_t sum = totals[run.start + j] + constant, to = place(n, run, j);
-        if (output_.sums) {
-          output_.sums[to] = sum;
-        } else {
-          const Scaling s = output_.at(n);
-          output_.scaled[to] = static_cast<float>(sum) * s.scale * s.gain + s.bias;
-        }
-      }
-  }
-
-  int64_t place(int64_t n, const Run& run, int64_t j) const {
-    return run.target + n * g_.y_stride[1] + j * g_.y_stride[4];
-  }
-
-  // Writes the results of output n, the i-th of `count` that are computed together.
-  void emit(int64_t n, int64_t i, int64_t count, const int32_t* acc, const int32_t* base) {
-    if (output_.sums) {
-      emit_sums(n, acc, base);
-    } else if (g_.y_stride[4] == 1) {
-      emit_rows(n, acc, base);
-    } else {
-      emit_columns(n, i, count, acc, base);
-    }
-  }
-
-  void emit_sums(int64_t n, const int32_t* acc, const int32_t* base) const {
-    alignas(64) int32_t ordered[kTile];
-    for (int b = 0; b < tile_.blocks; ++b)
-      level_.natural(acc + b * kBlock, base ? base + b * kBlock : nullptr, ordered + b * kBlock);
-    // Sums of rows less their least products may wrap in 32 bits; with the constant, which takes these back in, they fit.
-    const uint32_t constant = static_cast<uint32_t>(operand_.constants[n]);
-    for (const Run& run : tile_.targets)
-      for (int32_t j = 0; j < run.length; ++j)
-        output_.sums[place(n, run, j)] = static_cast<int32_t>(static_cast<uint32_t>(ordered[run.start + j]) + constant);
-  }
-
-  void scale_to(int64_t n, const int32_t* acc, const int32_t* base, float* to) const {
-    const Scaling s = output_.at(n);
-    const int32_t constant = static_cast<int32_t>(static_cast<uint64_t>(operand_.constants[n]));
-    for (int b = 0; b < tile_.blocks; ++b)
-      level_.scaled(acc + b * kBlock, base ? base + b * kBlock : nullptr, constant, s, to + b * kBlock);
-  }
-
-  void emit_rows(int64_t n, const int32_t* acc, const int32_t* base) const {
-    if (tile_.targets.size() == 1 && tile_.targets[0].length == tile_.blocks * kBlock) {
-      scale_to(n, acc, base, output_.scaled + place(n, tile_.targets[0], 0));
-      return;
-    }
-    alignas(64) float line[kTile];
-    scale_to(n, acc, base, line);
-    for (const Run& run : tile_.targets)
-      std::memcpy(output_.scaled + place(n, run, 0), line + run.start, sizeof(float) * run.length);
-  }
-
-  // Channels next to each other: sixteen outputs are collected and written together.
-  void emit_columns(int64_t n, int64_t i, int64_t count, const int32_t* acc, const int32_t* base) {
-    constexpr int64_t kWide = 16;
-    const int64_t lane = i % kWide;
-    scale_to(n, acc, base, columns_ + lane * kTile);
-    if (lane + 1 != kWide && i + 1 != count) return;
-    const int64_t wide = lane + 1, start = n - lane;
-    for (const Run& run : tile_.targets)
-      for (int32_t j = 0; j < run.length; ++j) {
-        float* to = output_.scaled + place(start, run, j);
-        for (int64_t c = 0; c < wide; ++c) to[c * g_.y_stride[1]] = columns_[c * kTile + run.start + j];
-      }
-  }
-
-  const Geometry& g_;
-  const Image& image_;
-  const TableOperand& operand_;
-  const Output& output_;
-  const Level& level_;
-  const Tiling& tiling_;
-  const std::vector<int64_t>& offsets_;
-  const std::vector<uint32_t>& direct_;
-  const int64_t k_, chunk_;
-  const int pairs_;
-  const int64_t entry_bytes_;
-  std::vector<uint32_t> packed_offsets_;
-  std::vector<uint8_t> zeros_;
-  Tile tile_;
-  int64_t placed_ = -1, group_ = 0;
-  const uint8_t* a_ = nullptr;
-  const uint32_t* offset_ = nullptr;
-  Buffer acc_, packed_, totals_;
-  alignas(64) float columns_[16 * kTile];
-};
 
 std::vector<int64_t> tap_offsets(const Geometry& g, const Image& image) {
   std::vector<int64_t> offsets;
@@ -287,14 +20,90 @@ std::vector<int64_t> tap_offsets(const Geometry& g, const Image& image) {
   return offsets;
 }
 
-}  // namespace
+constexpr int64_t kGroupBytes = 1 << 16;  // of the image of some groups, which shall stay in the cache
 
-void table_products(const Geometry& g, const Image& image, const TableOperand& plain, const Output& output,
+// The part of a layer that some groups of one sample are.
+Geometry part_of(const Geometry& g, int64_t groups) {
+  Geometry part = g;
+  part.batch = 1;
+  part.channels = groups * g.inputs_per_group();
+  part.outputs = groups * g.outputs_per_group();
+  part.groups = groups;
+  return part;
+}
+
+// How many groups are quantised and multiplied together, or 0 where the whole input had better be quantised first.
+int64_t groups_together(const Geometry& g, int threads) {
+  if (g.groups < 8) return 0;
+  const bool last = g.x_stride[1] == 1 && g.x_stride[4] != 1;
+  const int64_t plane = g.padded(0) * g.padded(1) * g.padded(2) * g.inputs_per_group();
+  // Channels that lie next to each other are quantised sixteen at a time.
+  const int64_t least = last ? (15 + g.inputs_per_group()) / g.inputs_per_group() : 1;
+  const int64_t fit = kGroupBytes / std::max<int64_t>(1, plane);
+  const int64_t groups = std::min(g.groups, std::max(least, std::min<int64_t>(fit, 16)));
+  return groups * plane <= 2 * kGroupBytes && g.batch * (g.groups / groups) >= 2 * threads ? groups : 0;
+}
+
+// One thread's part of a layer that is done some groups at a time.
+struct Part {
+  Image image;
+  TableOperand operand;
+  Output output;
+  Tiling tiling;
+  std::vector<int64_t> offsets;
+  std::vector<uint32_t> direct;
+  Buffer memory;
+  std::unique_ptr<Worker> worker;
+
+  bool run(const Geometry& g, const Geometry& part, const float* x, const Quantiser& q, const TableOperand& whole,
+           const Output& out, const Level& level, int64_t b, int64_t first, int64_t groups) {
+    const int64_t channel = first * g.inputs_per_group(), n = first * g.outputs_per_group();
+    if (!make_image(part, x + b * g.x_stride[0] + channel * g.x_stride[1], q, 1, level, memory, image)) return false;
+    operand = whole;
+    operand.codes += n * g.reduction();
+    operand.constants += n;
+    output = out;
+    const int64_t target = b * g.y_stride[0] + n * g.y_stride[1];
+    if (output.scaled) {
+      output.scaled += target;
+      output.scale += n;
+      output.gain += n;
+      if (output.bias) output.bias += n;
+    } else {
+      output.sums += target;
+    }
+    if (!worker) {
+      tiling = choose_tiling(part, image);
+      offsets = tap_offsets(part, image);
+      direct.assign(offsets.begin(), offsets.end());
+      worker = std::make_unique<Worker>(part, image, operand, output, level, tiling, offsets, direct);
+    }
+    for (int64_t tile = 0; tile < tiling.tiles; ++tile)
+      for (int64_t group = 0; group < groups; ++group) worker->run(tile, group, 0, g.outputs_per_group());
+    return true;
+  }
+};
+
+bool grouped_products(const Geometry& g, const float* x, const Quantiser& q, const TableOperand& operand,
+                      const Output& output, int64_t together, int threads, const Level& level) {
+  // The last groups may be fewer than are done together: their part is a smaller layer of its own.
+  const int64_t blocks = (g.groups + together - 1) / together;
+  const Geometry part = part_of(g, together), rest = part_of(g, g.groups - (blocks - 1) * together);
+  std::vector<Part> parts(2 * std::max(1, threads));
+  std::atomic<bool> finite{true};
+  parallel_for(threads, g.batch * blocks, [&](int who, int64_t task) {
+    const int64_t b = task / blocks, block = task % blocks;
+    const bool last = block + 1 == blocks;
+    Part& mine = parts[2 * who + (last ? 1 : 0)];
+    if (!mine.run(g, last ? rest : part, x, q, operand, output, level, b, block * together,
+                  last ? rest.groups : together))
+      finite = false;
+  });
+  return finite;
+}
+
+void whole_products(const Geometry& g, const Image& image, const TableOperand& operand, const Output& output,
                     int threads, const Level& level) {
-  if (g.batch * g.positions() == 0 || g.outputs == 0) return;
-  thread_local Buffer memory;
-  TableOperand operand = plain;
-  operand.table = arranged(level, plain.table, plain.rows * plain.planes, plain.entries, memory);
   const Tiling tiling = choose_tiling(g, image);
   const std::vector<int64_t> offsets = tap_offsets(g, image);
   const std::vector<uint32_t> direct(offsets.begin(), offsets.end());
@@ -314,6 +123,21 @@ void table_products(const Geometry& g, const Image& image, const TableOperand& p
       worker->run(tile, group, split * share, std::min(per_group, (split + 1) * share));
     }
   });
+}
+
+}  // namespace
+
+bool table_products(const Geometry& g, const float* x, const Quantiser& q, const TableOperand& plain,
+                    const Output& output, int threads, const Level& level) {
+  thread_local Buffer image_memory, table_memory;
+  TableOperand operand = plain;
+  operand.table = arranged(level, plain.table, plain.rows * plain.planes, plain.entries, table_memory);
+  if (const int64_t together = groups_together(g, threads); together > 0 && g.positions() > 0)
+    return grouped_products(g, x, q, operand, output, together, threads, level);
+  Image image;
+  if (!make_image(g, x, q, threads, level, image_memory, image)) return false;
+  if (g.batch * g.positions() > 0 && g.outputs > 0) whole_products(g, image, operand, output, threads, level);
+  return true;
 }
 
 }  // namespace laxity
