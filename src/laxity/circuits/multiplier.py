@@ -13,6 +13,8 @@ from laxity.circuits.netlist import Circuit
 from laxity.circuits.simulate import MAX_TABLE_BITS, product_table
 from laxity.core.errors import CircuitError
 
+_MOST_PRODUCT = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Multiplier:
@@ -51,6 +53,11 @@ class Multiplier:
         given = np.asarray(self.table)
         if given.shape != shape or given.dtype.kind not in "iu":
             raise CircuitError(f"table of {self.name!r} is {given.dtype} {given.shape}; give integers of shape {shape}")
+        if given.dtype.kind == "u" and int(given.max()) > _MOST_PRODUCT:
+            raise CircuitError(
+                f"table of {self.name!r} is {given.dtype} {given.shape} with an entry of {int(given.max())}; products "
+                f"are at most {_MOST_PRODUCT}, the largest int64"
+            )
         table = np.array(given, dtype=np.int64, order="C")
         table.flags.writeable = False
         object.__setattr__(self, "table", table)
@@ -77,17 +84,17 @@ class Multiplier:
         return Multiplier(name or circuit.name, a_bits, b_bits, signed, signed, table, circuit, family)
 
     @staticmethod
-    def from_table(table: npt.ArrayLike, *, a_signed: bool, b_signed: bool, name: str) -> Multiplier:
+    def from_table(table: npt.ArrayLike, *, a_signed: bool, b_signed: bool, name: str = "table") -> Multiplier:
         """Wrap a product table for which no netlist is known.
 
         Args:
             table: integers (2**a_bits, 2**b_bits); entry [i, j] is the product for the bit patterns i and j.
             a_signed: a is two's complement.
             b_signed: b is two's complement.
-            name: name of the multiplier.
+            name: name of the multiplier, for messages.
 
         Raises:
-            CircuitError: the table is not two-dimensional, not integer, or a side is not a power of two.
+            CircuitError: the table is not two-dimensional, not integer, beyond int64, or a side is not a power of two.
         """
         array = np.asarray(table)
         if array.ndim != 2 or any(side < 2 or side & (side - 1) for side in array.shape):

@@ -3,5 +3,6 @@
 from laxity.emulate.apply import approximate
 from laxity.emulate.build import build, calibrate
 from laxity.emulate.layer import EmulatedLayer
+from laxity.emulate.matmul import matmul
 
-__all__ = ["EmulatedLayer", "approximate", "build", "calibrate"]
+__all__ = ["EmulatedLayer", "approximate", "build", "calibrate", "matmul"]
