@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "copy.h"
 #include "parallel.h"
 
 namespace laxity {
@@ -32,6 +33,14 @@ struct Writer {
     return finite;
   }
 
+  void place(const uint8_t* line, uint8_t* to) const {
+    if (g.stride[2] == 1) {
+      copy_bytes(line, to + g.before[2], g.in[2]);
+    } else {
+      spread(line, to);
+    }
+  }
+
   // Distributes a quantised row over the remainders of its columns.
   void spread(const uint8_t* line, uint8_t* to) const {
     const int64_t n = g.in[2], before = g.before[2], s = g.stride[2];
@@ -47,12 +56,19 @@ struct Writer {
     pad_plane(plane);
     const float* from = x + b * g.x_stride[0] + c * g.x_stride[1];
     thread_local Buffer line;
-    uint8_t* scratch = line.get<uint8_t>(g.in[2] + kSlack);
+    const bool dense = g.x_stride[4] == 1 && g.x_stride[3] == g.in[2];
+    uint8_t* scratch = line.get<uint8_t>((dense ? g.in[1] : 1) * g.in[2] + kSlack);
     bool finite = true;
-    for (int64_t z = 0; z < g.in[0]; ++z)
-      for (int64_t y = 0; y < g.in[1]; ++y)
-        finite &= row(from + z * g.x_stride[2] + y * g.x_stride[3], g.x_stride[4],
-                      plane + (z + g.before[0]) * image.slice + (y + g.before[1]) * image.row, scratch);
+    for (int64_t z = 0; z < g.in[0]; ++z) {
+      uint8_t* slice = plane + (z + g.before[0]) * image.slice + g.before[1] * image.row;
+      if (dense) {
+        finite &= level.quantise(from + z * g.x_stride[2], 1, g.in[1] * g.in[2], q, scratch);
+        for (int64_t y = 0; y < g.in[1]; ++y) place(scratch + y * g.in[2], slice + y * image.row);
+      } else {
+        for (int64_t y = 0; y < g.in[1]; ++y)
+          finite &= row(from + z * g.x_stride[2] + y * g.x_stride[3], g.x_stride[4], slice + y * image.row, scratch);
+      }
+    }
     return finite;
   }
 

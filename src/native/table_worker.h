@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "buffer.h"
+#include "copy.h"
 #include "table.h"
 #include "table_tile.h"
 
@@ -157,7 +158,7 @@ class Worker {
     alignas(64) float line[kTile];
     scale_to(n, acc, base, line);
     for (const Run& run : tile_.targets)
-      std::memcpy(output_.scaled + place(n, run, 0), line + run.start, sizeof(float) * run.length);
+      copy_bytes(line + run.start, output_.scaled + place(n, run, 0), sizeof(float) * run.length);
   }
 
   // Channels next to each other: sixteen outputs are collected and written together.
