@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,8 @@ class Kind(StrEnum):
 
 _WIDTHS = {Kind.MULTIPLIER: (8, 10), Kind.ADDER: (16, 48)}
 """Default and largest operand width."""
+
+_WIDEST_TABLE = 8
 
 
 def list_circuits(
@@ -63,16 +65,46 @@ def show_circuit(
     """Show one multiplier or adder, of any width and parameters that its family can build."""
     from laxity.circuits import adder_catalogue, catalogue, to_verilog
 
-    home = adder_catalogue if adder_catalogue.known(name) else catalogue
+    adds = adder_catalogue.known(name)
+    home = adder_catalogue if adds else catalogue
     text = to_verilog(home.circuit(name)) if verilog else ""
     if verilog and not json:
         write(text)
         return
     facts = home.describe(name)
+    studies = [] if adds else _emulation(name)
     if json:
-        emit_json({**facts, "verilog": text} if verilog else facts)
-    else:
-        emit_table(["figure", "value"], list(facts.items()))
+        emit_json({**facts, "emulation": studies, "verilog": text} if verilog else {**facts, "emulation": studies})
+        return
+    emit_table(["figure", "value"], list(facts.items()))
+    if studies:
+        emit_table(["emulation", *(_span(s["activations"]) for s in studies)], _side_by_side(studies))
+
+
+def _emulation(name: str) -> list[dict[str, Any]]:
+    """What the product table is made of and which kernel computes with it; nothing for circuits without a table."""
+    from laxity.circuits import catalogue
+    from laxity.kernels.study import study, usual_ranges
+
+    if catalogue.parse(name)[1] > _WIDEST_TABLE:
+        return []
+    multiplier = catalogue.get(name)
+    return [study(multiplier, *ranges).to_json() for ranges in usual_ranges(multiplier)]
+
+
+def _span(codes: tuple[int, int]) -> str:
+    return f"activations {codes[0]}..{codes[1]}"
+
+
+def _side_by_side(studies: list[dict[str, Any]]) -> list[list[Any]]:
+    rows = [key for key in studies[0] if key != "activations"]
+    return [[key, *(_cell(s[key]) for s in studies)] for key in rows]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return f"{value[0]}..{value[1]}"
+    return "more than 8" if value is None else value
 
 
 circuits.command("list")(guarded(list_circuits))
