@@ -22,7 +22,7 @@ help:
 	@echo 'make demo     install, then approximate the embedded task: runs/demo/report.html'
 	@echo 'make test     install, then run the whole test suite'
 	@echo 'make lint     ruff check, ruff format --check, mypy'
-	@echo 'make bench    speed of emulated against native layers'
+	@echo 'make bench    speed of emulated against native layers and networks (12 minutes)'
 	@echo 'make install  only the virtual environment in $(VENV)'
 	@echo 'make clean    remove the virtual environment, caches and runs/demo'
 
@@ -63,7 +63,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/emulation_speed.py
+	$(BIN)/python benchmarks/emulation.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist runs/demo
