@@ -61,7 +61,10 @@ void micro(const uint8_t* a, const uint32_t* offset, const uint8_t* row, const u
       if (SIGNED) values[COUNT + e] = values[e] ^ kFlip;
     }
     const uint8_t* index = a + offset[i];
-    for (int m = 0; m < kBlock * BLOCKS; ++m) acc[m] += values[SIGNED ? index[m] : index[m] & (COUNT - 1)];
+    for (int m = 0; m < kBlock * BLOCKS; ++m) {
+      const auto value = static_cast<uint32_t>(values[SIGNED ? index[m] : index[m] & (COUNT - 1)]);
+      acc[m] = static_cast<int32_t>(static_cast<uint32_t>(acc[m]) + value);
+    }
   }
 }
 

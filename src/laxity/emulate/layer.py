@@ -222,7 +222,8 @@ class EmulatedLayer(Slots):
         matrix = self.form.as_convolution(codes)
         correction = -(quantiser[1] * matrix.flatten(1).sum(1, dtype=torch.float64)) / unshift
         out_scale = (scale * operand.input.scale * unshift).expand(len(matrix)).contiguous()
-        ready = kernel.ready(matrix, correction.to(torch.int64), self.form.groups)
+        reach = _reach(correction, matrix, kernel, unshift)
+        ready = kernel.ready(matrix, correction.to(torch.int64), self.form.groups, reach)
         scaling = Scaling(out_scale, self.gain, self.bias)
         return kernel.bind(quantiser, ready, self.form.values_geometry, scaling, self.site.name, operand.input.zeros)
 
@@ -354,6 +355,16 @@ class EmulatedLayer(Slots):
     def __getstate__(self) -> dict[str, Any]:
         """Leave caches out of copies and pickles."""
         return {**self.__dict__, "_cached": None, "_prepared": None, "observers": None, "taken": None}
+
+
+def _reach(correction: Tensor, matrix: Tensor, kernel: Products, unshift: float) -> int:
+    """Bound on the correction for the input's zero-point; one that needs no values while a model is compiled."""
+    if not correction.numel():
+        return 0
+    if torch.compiler.is_compiling():
+        greatest = max(map(abs, kernel.left)) * max(map(abs, kernel.right))
+        return math.ceil(math.prod(matrix.shape[1:]) * greatest / unshift)
+    return int(correction.abs().max())
 
 
 def _same(left: Tensor, right: Tensor) -> bool:

@@ -39,7 +39,7 @@ class LowRankProducts(FusedProducts):
         super().__init__(left, right, elsewhere)
         bundles = terms.bundles() or [(1, 0)]
         self._factors, self._counts = [f for f, _ in bundles], [n for _, n in bundles]
-        self._bound = max(1, terms.bound())
+        self._bound = max(1, terms.bound() + int(abs(terms.constant).max()))
         self._maps = torch.zeros(len(terms.terms), BYTE, dtype=torch.uint8)
         self._weights = torch.zeros(len(terms.terms), right[1] - right[0] + 1, dtype=torch.int8)
         for i, term in enumerate(terms.terms):
@@ -52,7 +52,7 @@ class LowRankProducts(FusedProducts):
         count = len(self._maps)
         return f"{native.level()} dot products of bytes, {count} term{'' if count == 1 else 's'}"
 
-    def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int) -> FusedOperand:
+    def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int, reach: int = 0) -> FusedOperand:
         """Mapped weights in the order of the kernel, and what is added to every sum."""
         taps = weight_codes.shape[2:]
         rows = (weight_codes.detach() - self.right[0]).to(torch.int64).flatten(1)
@@ -60,7 +60,7 @@ class LowRankProducts(FusedProducts):
         constants = constants if offset is None else constants + offset
         mapped = self._weights[:, rows].reshape(len(self._weights), *weight_codes.shape[:2], math.prod(taps))
         packed: Tensor = torch.ops.laxity.lowrank_pack(mapped.contiguous(), groups, self._counts)
-        wide = rows.shape[1] * self._bound >= NARROW
+        wide = rows.shape[1] * self._bound + reach >= NARROW
         return FusedOperand((packed, constants), tuple(taps), wide)
 
     def bind(

@@ -52,6 +52,7 @@ class FusedOperand:
         kernel: taps per spatial dimension.
         wide: sums may exceed 31 bits.
         offset: int64 (outputs,), what was asked to be added to every sum, or None.
+        reach: bound on its magnitude.
         other: the same weights in other forms, made when they are first wanted.
     """
 
@@ -59,6 +60,7 @@ class FusedOperand:
     kernel: tuple[int, ...]
     wide: bool
     offset: Tensor | None = None
+    reach: int = 0
     other: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
 
 
@@ -119,13 +121,14 @@ class FusedProducts(Products):
         self._codes = torch.tensor([1.0, 0.0, float(left[0]), float(left[1])])
 
     @abstractmethod
-    def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int) -> FusedOperand:
+    def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int, reach: int = 0) -> FusedOperand:
         """Bring weight codes (outputs, inputs per group, *kernel) on the CPU into the form that `bind` wants.
 
         Args:
             weight_codes: whole numbers, float32.
             offset: int64 (outputs,), added to every sum; None for nothing.
             groups: of the convolution.
+            reach: bound on the magnitude of `offset`.
         """
 
     @abstractmethod

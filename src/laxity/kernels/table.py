@@ -47,17 +47,17 @@ class TableProducts(FusedProducts):
         how = "sign and 128" if layout.entries is Entries.SIGN_MAGNITUDE else str(layout.entries.count)
         return f"{native.level()} look-up, {how} entries, {layout.planes} x {layout.bits} bits"
 
-    def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int) -> FusedOperand:
+    def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int, reach: int = 0) -> FusedOperand:
         """Row numbers (outputs, reduction) uint8, and the sum of the rows' least products per output."""
         rows = (weight_codes.detach() - self.right[0]).to(torch.uint8).flatten(1).contiguous()
-        wide = rows.shape[1] * self._peak >= NARROW or self.layout.planes > 2
+        wide = rows.shape[1] * self._peak + reach >= NARROW or self.layout.planes > 2
         layout = self._wide_layout if wide else self.layout
         if layout.entries is Entries.SIGN_MAGNITUDE:
             constants = torch.zeros(len(rows), dtype=torch.int64)
         else:
             constants = layout.least[rows.to(torch.int64)].sum(1)
         constants = constants if offset is None else constants + offset
-        return FusedOperand((rows, constants), tuple(weight_codes.shape[2:]), wide, offset)
+        return FusedOperand((rows, constants), tuple(weight_codes.shape[2:]), wide, offset, reach)
 
     def bind(
         self,
@@ -117,7 +117,7 @@ class TableProducts(FusedProducts):
             weight.other[form.skip] = stationary_codes(rows, groups, math.prod(weight.kernel)), constants
         codes, constants = weight.other[form.skip]
         bound = (1 << (form.layout.planes * form.layout.bits)) + int(form.layout.least.abs().max())
-        return codes, constants, rows.shape[1] * bound >= NARROW
+        return codes, constants, rows.shape[1] * bound + weight.reach >= NARROW
 
 
 class Faster:

@@ -11,6 +11,8 @@ from torch import nn
 
 from laxity.emulate.build import calibrate
 from laxity.emulate.layer import EmulatedLayer
+from laxity.kernels import native, products_for
+from laxity.kernels.wide import integer_products
 from laxity.sites import find_sites
 from laxity.techniques import Integer
 from laxity.techniques.context import BuildContext
@@ -151,6 +153,21 @@ def reference_sums(layer, emulated, codes):
     else:
         sums = reference.convolution(layer, a, w)
     return sums / 2 ** sum(shifts)
+
+
+@pytest.fixture(scope="module", params=(*native.levels(), "torch"))
+def level(request):
+    """One instruction set after the other; kernels that were chosen for another are forgotten."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(native.VARIABLE, request.param)
+        _forget()
+        yield request.param
+    _forget()
+
+
+def _forget():
+    for cached in (native.level, products_for, integer_products):
+        cached.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -9,27 +9,10 @@ from hypothesis import strategies as st
 from laxity.circuits import Multiplier, catalogue
 from laxity.core.errors import CircuitError, DataError
 from laxity.emulate import matmul
-from laxity.kernels import native, products_for
 from laxity.techniques.data.codes import exact_multiplier
 
-LEVELS = (*native.levels(), "torch")
 INT64 = np.iinfo(np.int64)
 FEW = settings(deadline=None, max_examples=25)
-
-
-@pytest.fixture(scope="module", params=LEVELS)
-def level(request):
-    """One instruction set after the other; what was chosen for another is forgotten."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(native.VARIABLE, request.param)
-        forget()
-        yield request.param
-    forget()
-
-
-def forget():
-    native.level.cache_clear()
-    products_for.cache_clear()
 
 
 def gathered(a, w, table):
