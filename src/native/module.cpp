@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "batch.h"
 #include "image.h"
 #include "level.h"
 #include "lowrank.h"
@@ -166,6 +167,56 @@ bool lowrank_layer(const std::string& level_name, int threads, const std::vector
   return lowrank_products(g, address<const float>(x), q, operand, output, threads, level);
 }
 
+// Numbers: count, m, k, n, then strides of the left and of the right factor by batch, row and column.
+// Addresses: left factor, its code and map, right factor, its code, constant, scale, out.
+Batch read_batch(const std::vector<int64_t>& numbers, const std::vector<uintptr_t>& at) {
+  if (numbers.size() != 10 || at.size() != 8) throw std::invalid_argument("a batch has 10 numbers and 8 addresses");
+  for (int i = 0; i < 4; ++i)
+    if (numbers[i] < 0) throw std::invalid_argument("sizes of matrices are wrong");
+  Batch b{};
+  b.count = numbers[0];
+  b.m = numbers[1];
+  b.k = numbers[2];
+  b.n = numbers[3];
+  std::copy_n(numbers.begin() + 4, 3, b.left);
+  std::copy_n(numbers.begin() + 7, 3, b.right);
+  b.x = address<const float>(at[0]);
+  b.left_code = quantiser(at[1], at[2]);
+  b.y = address<const float>(at[3]);
+  b.right_code = quantiser(at[4], 0);
+  b.constant = address<const int64_t>(at[5]);
+  b.scale = *address<const float>(at[6]);
+  b.out = address<float>(at[7]);
+  return b;
+}
+
+// Returns false where a factor is not finite; outputs are undefined then.
+bool table_matrices(const std::string& level_name, int threads, const std::vector<int64_t>& numbers,
+                    const std::vector<uintptr_t>& addresses, uintptr_t table, int64_t rows, int entries, int planes,
+                    int bits, int64_t zero_row) {
+  const Batch batch = read_batch(numbers, addresses);
+  if (entries < 0 || entries >= static_cast<int>(Entries::kCount) || planes < 1 || planes > 2 || bits < 6 || bits > 8)
+    throw std::invalid_argument("a table has an unknown layout");
+  const TableOperand operand{nullptr, address<const uint8_t>(table), rows,    static_cast<Entries>(entries), planes,
+                             bits,    zero_row,                      nullptr, false};
+  const Level& level = level_named(level_name.c_str());
+  const nb::gil_scoped_release release;
+  return table_batch(batch, operand, threads, level);
+}
+
+bool lowrank_matrices(const std::string& level_name, int threads, const std::vector<int64_t>& numbers,
+                      const std::vector<uintptr_t>& addresses, uintptr_t maps, const std::vector<int64_t>& terms,
+                      const std::vector<int64_t>& factors, uintptr_t weights, int64_t codes) {
+  const Batch batch = read_batch(numbers, addresses);
+  if (terms.size() != factors.size() || terms.empty())
+    throw std::invalid_argument("every bundle of terms has one factor, and there is at least one bundle");
+  LowrankOperand operand{address<const uint8_t>(maps), nullptr, {}, nullptr, false};
+  for (size_t j = 0; j < terms.size(); ++j) operand.bundles.push_back({factors[j], terms[j]});
+  const Level& level = level_named(level_name.c_str());
+  const nb::gil_scoped_release release;
+  return lowrank_batch(batch, operand, address<const int8_t>(weights), codes, threads, level);
+}
+
 // Sizes: gates, bits, planes, registers, weight codes, activation codes, rows, reduction, outputs, chain.
 // Addresses: gates, table, rows, weight, sums.
 void sequential(int threads, const std::vector<int64_t>& sizes, const std::vector<uintptr_t>& addresses) {
@@ -193,6 +244,8 @@ NB_MODULE(_native, m) {
   m.def("stationary_layer", &laxity::stationary_layer);
   m.def("lowrank_size", &laxity::lowrank_size);
   m.def("lowrank_pack", &laxity::lowrank_pack);
+  m.def("table_matrices", &laxity::table_matrices);
+  m.def("lowrank_matrices", &laxity::lowrank_matrices);
   m.def("lowrank_layer", &laxity::lowrank_layer);
   m.def("sequential_cells", &laxity::sequential_cells, "Names of the cells of sequential products, by number.");
   m.def("sequential_products", &laxity::sequential);

@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from laxity.core.errors import DataError
 from laxity.core.op import Site
 from laxity.emulate.layer import Slots
 from laxity.emulate.straight import StraightProduct
+from laxity.kernels import FusedProducts
+from laxity.kernels.call import is_plain
 from laxity.techniques.data.operands import InputCoder, straight_through
 
 
@@ -28,18 +31,49 @@ class EmulatedProduct(Slots):
             return torch.matmul(left, right)
         a_code, b_code = self.operand.input, self.operand.weight
         assert isinstance(b_code, InputCoder)
+        with torch.no_grad():
+            fused = self._fused(left, right, a_code, b_code)
+            values = self._separate(left, right, a_code, b_code) if fused is None else fused
+        if not (torch.is_grad_enabled() and (left.requires_grad or right.requires_grad)):
+            return values
+        smooth_left = a_code.represent(left, a_code.codes(left))
+        smooth_right = b_code.represent(right, b_code.codes(right))
+        if left.dim() == 1 or right.dim() == 1:
+            return straight_through(values, torch.matmul(smooth_left, smooth_right))
+        result: Tensor = StraightProduct.apply(values, smooth_left, smooth_right)
+        return result
+
+    def _fused(self, left: Tensor, right: Tensor, a_code: InputCoder, b_code: InputCoder) -> Tensor | None:
+        """Quantise, multiply, add and scale in one pass, or None where it has to be done step by step."""
+        kernel, unshift = self.products()
+        quantisers = a_code.quantiser(), b_code.quantiser()
+        plain = is_plain(left) and is_plain(right) and left.device.type == right.device.type == "cpu"
+        if not (plain and isinstance(kernel, FusedProducts) and left.dim() > 1 and right.dim() > 1):
+            return None
+        if quantisers[0] is None or quantisers[1] is None or self.taken is not None or float(a_code.zero):
+            return None
+        self._check(left, right)
+        shape = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+        a = left.expand(*shape, *left.shape[-2:]).reshape(-1, *left.shape[-2:])
+        b = right.expand(*shape, *right.shape[-2:]).reshape(-1, *right.shape[-2:])
+        scale = a_code.scale * b_code.scale * unshift
+        found = kernel.matrices(a, quantisers[0], b, quantisers[1], scale, self.site.name)
+        return None if found is None else found.reshape(*shape, *found.shape[-2:])
+
+    def _check(self, left: Tensor, right: Tensor) -> None:
+        if left.dtype != torch.float32 or right.dtype != torch.float32 or left.shape[-1] != right.shape[-2]:
+            raise DataError(
+                f"site {self.site.name!r} multiplies torch.float32 matrices of fitting shapes, not {left.dtype} "
+                f"{tuple(left.shape)} and {right.dtype} {tuple(right.shape)}"
+            )
+
+    def _separate(self, left: Tensor, right: Tensor, a_code: InputCoder, b_code: InputCoder) -> Tensor:
+        """Codes, sums and scaling one after the other, for every format, kernel and device."""
         a, b = a_code.codes(left), b_code.codes(right)
         if self.taken is not None:
             self.taken.extend((a, b))
-        with torch.no_grad():
-            sums = self._integer(a, b, float(a_code.zero)).to(torch.float32) * (a_code.scale * b_code.scale)
-        if not (torch.is_grad_enabled() and (left.requires_grad or right.requires_grad)):
-            return sums
-        smooth_left, smooth_right = a_code.represent(left, a), b_code.represent(right, b)
-        if left.dim() == 1 or right.dim() == 1:
-            return straight_through(sums, torch.matmul(smooth_left, smooth_right))
-        result: Tensor = StraightProduct.apply(sums, smooth_left, smooth_right)
-        return result
+        sums = self._integer(a, b, float(a_code.zero))
+        return sums.to(torch.float32) * (a_code.scale * b_code.scale)
 
     def _integer(self, a: Tensor, b: Tensor, zero: float) -> Tensor:
         vector_left, vector_right = a.dim() == 1, b.dim() == 1

@@ -71,5 +71,28 @@ def lowrank_layer(
     scaled: int,
     sums: int,
 ) -> bool: ...
+def table_matrices(
+    level: str,
+    threads: int,
+    numbers: list[int],
+    addresses: list[int],
+    table: int,
+    rows: int,
+    entries: int,
+    planes: int,
+    bits: int,
+    zero_row: int,
+) -> bool: ...
+def lowrank_matrices(
+    level: str,
+    threads: int,
+    numbers: list[int],
+    addresses: list[int],
+    maps: int,
+    terms: list[int],
+    factors: list[int],
+    weights: int,
+    codes: int,
+) -> bool: ...
 def sequential_cells() -> list[str]: ...
 def sequential_products(threads: int, sizes: list[int], addresses: list[int]) -> None: ...

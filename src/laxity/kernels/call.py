@@ -141,6 +141,38 @@ class NativeCall:
         return y
 
 
+class MatricesCall:
+    """A function of the compiled module for batches of products of two activations.
+
+    Args:
+        function: its name.
+        rest: its arguments after the addresses.
+        index: map of the left codes, or None.
+        constant: int64 (right codes,), what each right code adds to an output.
+    """
+
+    def __init__(self, function: str, rest: Sequence[Any], index: Tensor | None, constant: Tensor) -> None:
+        self._function, self._rest, self._index, self._constant = function, rest, index, constant
+
+    def __call__(
+        self, left: Tensor, quantiser: Tensor, right: Tensor, right_quantiser: Tensor, scale: Tensor, site: str
+    ) -> Tensor:
+        """Multiply float32 (B, M, K) and (B, K, N).
+
+        Raises:
+            DataError: a factor holds NaN or infinite values.
+        """
+        (count, m, k), n = left.shape, right.shape[2]
+        out = torch.empty(count, m, n)
+        at = [address(t) for t in (left, quantiser, self._index, right, right_quantiser, self._constant, scale, out)]
+        numbers = [count, m, k, n, *left.stride(), *right.stride()]
+        run = getattr(native.compiled(), self._function)
+        if not run(native.level(), torch.get_num_threads(), numbers, at, *self._rest):
+            bad = left if not bool(torch.isfinite(left).all()) else right
+            raise not_finite(bad, site)
+        return out
+
+
 class LayerCall:
     """A layer that runs directly where it can, and through its torch operator while a model is traced.
 

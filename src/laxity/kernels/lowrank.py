@@ -9,7 +9,7 @@ from torch import Tensor
 
 from laxity.kernels import native
 from laxity.kernels.analysis import CodeRange
-from laxity.kernels.call import Layer, LayerCall, NativeCall, address, empty_result, flat
+from laxity.kernels.call import Layer, LayerCall, MatricesCall, NativeCall, address, empty_result, flat
 from laxity.kernels.geometry import Geometry
 from laxity.kernels.operators import LIBRARY
 from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling
@@ -82,6 +82,16 @@ class LowRankProducts(FusedProducts):
         if torch.compiler.is_compiling():
             return lambda x: torch.ops.laxity.lowrank(x, *arguments)
         return LayerCall(lowrank_call(*arguments), lambda x: torch.ops.laxity.lowrank(x, *arguments))
+
+    def matrices(
+        self, left: Tensor, quantiser: Tensor, right: Tensor, right_quantiser: Tensor, scale: Tensor, site: str
+    ) -> Tensor | None:
+        """One call for all matrices."""
+        if left.shape[2] * self._bound >= NARROW:
+            return None
+        rest = [address(self._maps), self._counts, self._factors, address(self._weights), self._weights.shape[1]]
+        call = MatricesCall("lowrank_matrices", rest, None, self._constant)
+        return call(left, quantiser, right, right_quantiser, scale, site)
 
 
 def _pack(weights: Tensor, groups: int, terms: list[int]) -> Tensor:

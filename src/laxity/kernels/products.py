@@ -156,6 +156,27 @@ class FusedProducts(Products):
             zeros: a frequent code, and the fraction of the input that has it; they decide about speed only.
         """
 
+    @abstractmethod
+    def matrices(
+        self, left: Tensor, quantiser: Tensor, right: Tensor, right_quantiser: Tensor, scale: Tensor, site: str
+    ) -> Tensor | None:
+        """Quantise both factors, multiply, add and scale.
+
+        Args:
+            left: float32 (B, M, K) on the CPU.
+            quantiser: of the left factor, as in `bind`.
+            right: float32 (B, K, N).
+            right_quantiser: of the right factor.
+            scale: float32 (), of every sum.
+            site: named in errors.
+
+        Returns:
+            float32 (B, M, N), or None where sums may exceed 31 bits.
+
+        Raises:
+            DataError: a factor holds NaN or infinite values.
+        """
+
     def prepare(self, weight_codes: Tensor) -> WeightOperand:
         """Weights for `convolve`; how they are laid out depends on its groups, so that is left to it."""
         if weight_codes.device.type != "cpu":

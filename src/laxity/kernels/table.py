@@ -10,7 +10,7 @@ from torch import Tensor
 
 from laxity.kernels import native
 from laxity.kernels.analysis import CodeRange, IntArray
-from laxity.kernels.call import Layer, LayerCall, flat, output_size
+from laxity.kernels.call import Layer, LayerCall, MatricesCall, address, flat, output_size
 from laxity.kernels.geometry import Geometry
 from laxity.kernels.layout import Entries, Layout, layout_of
 from laxity.kernels.operators import table_call
@@ -93,6 +93,16 @@ class TableProducts(FusedProducts):
             return LayerCall(stationary_call(*arguments), lambda x: torch.ops.laxity.stationary(x, *arguments))
 
         return Faster(streaming, at_rest, lambda x: self._rests(x, weight, shape, form, zeros[1]))
+
+    def matrices(
+        self, left: Tensor, quantiser: Tensor, right: Tensor, right_quantiser: Tensor, scale: Tensor, site: str
+    ) -> Tensor | None:
+        """One call for all matrices."""
+        layout = self.layout
+        if left.shape[2] * self._peak >= NARROW or layout.planes > 2:
+            return None
+        call = MatricesCall("table_matrices", [address(layout.table), *layout.numbers], layout.index, layout.least)
+        return call(left, quantiser, right, right_quantiser, scale, site)
 
     def _transposed(self, zero: int) -> Transposed | None:
         """The table with a row per activation, without the products of the frequent code."""
