@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from laxity import CircuitMultiplier
 from laxity.core.approximation import Approximation
 from speed.subjects import DEPTHWISE, LAYERS, MANY_OUTPUTS, NETWORKS, Network, Shape
+from speed.tables import ArbitraryTable
 
 RANK_ONE = "drum8_4"
 
@@ -53,6 +54,15 @@ CASES = {
     "depthwise7": Case("depthwise 3x3, 7-bit", DEPTHWISE, 7, 1.0, 0.8),
     "depthwise8": Case("depthwise 3x3, 8-bit", DEPTHWISE, 8, 1.0, 0.8),
     "zeros": Case("3x3, N >= 256, half of the activations zero, 8-bit", MANY_OUTPUTS, 8, 1.1, 0.8, half_zero=True),
+    "zeros-odd": Case(
+        "the same with a table whose products with 0 are not 0",
+        MANY_OUTPUTS,
+        8,
+        1.1,
+        0.8,
+        multiplier=ArbitraryTable(8, clears=False),
+        half_zero=True,
+    ),
     "training7": Case("training step, 7-bit", LAYERS, 7, 1.3, 1.15, "training"),
     "training8": Case("training step, 8-bit", LAYERS, 8, 1.3, 1.15, "training"),
     "avx2-7": Case("AVX2 only, 7-bit", LAYERS, 7, 8.0, 6.0, isa="avx2"),

@@ -18,22 +18,30 @@ from laxity.techniques.context import BuildContext, Layer
 SEED = 0
 _LARGEST_ERROR = {7: 1024, 8: 2048}
 _ROW_BITS = {7: 14, 8: 16}
+_HALF = 2**15
 
 
 @cache
-def arbitrary(bits: int) -> Multiplier:
+def arbitrary(bits: int, *, clears: bool = True) -> Multiplier:
     """Products of an unsigned number of `bits` bits (7 or 8) and a signed one of 8, each with an error of its own.
 
-    Errors are uniform, too large for a residual of one byte, and independent of each other, also where an operand is 0;
-    what exceeds a row's range of 14 bits (7-bit activations) or 16 bits is clipped. Row: all products of one weight.
+    Errors are uniform, independent of each other, and too large for a residual of one byte. Products have 16 bits, and
+    those of one weight span at most 14 bits where activations have 7; what exceeds that is clipped.
+
+    Args:
+        bits: of the activations.
+        clears: products with 0 are 0, as multipliers nearly always have it; else they have errors, too.
     """
     activations, codes = np.arange(2**bits), np.arange(256)
-    exact = np.multiply.outer(activations, np.where(codes < 128, codes, codes - 256))
+    weights = np.where(codes < 128, codes, codes - 256)
+    exact = np.multiply.outer(activations, weights)
     most = _LARGEST_ERROR[bits]
     noisy = exact + stream(SEED, "table", bits).integers(-most, most + 1, exact.shape)
     low, high = exact.min(0), exact.max(0)
     margin = (2 ** _ROW_BITS[bits] - 1 - (high - low)) // 2
-    table = np.clip(noisy, low - margin, high + margin)
+    table = np.clip(noisy, np.maximum(low - margin, -_HALF), np.minimum(high + margin, _HALF - 1))
+    if clears:
+        table[0], table[:, 0] = 0, 0
     return Multiplier.from_table(table, a_signed=False, b_signed=True, name=f"arbitrary {bits}-bit")
 
 
@@ -44,13 +52,15 @@ class ArbitraryTable(Approximation):
 
     Attributes:
         bits: of the activations.
+        clears: products with 0 are 0.
     """
 
     kind: ClassVar[str] = "arbitrary_table"
     slot: ClassVar[Slot] = Slot.MULTIPLIER
     bits: int = 8
+    clears: bool = True
 
     def attach(self, context: BuildContext, layers: Sequence[Layer]) -> None:
         """Set the multiplier."""
         for layer in layers:
-            layer.multiplier = arbitrary(self.bits)
+            layer.multiplier = arbitrary(self.bits, clears=self.clears)
