@@ -11,6 +11,8 @@ namespace {
 
 // ---------------------------------------------------------------------------------------------------- quantising
 
+constexpr int64_t kAhead = 256;  // elements that are fetched before they are needed
+
 bool quantise(const float* x, int64_t stride, int64_t n, const Quantiser& q, uint8_t* out) {
   const Encoder encoder(q);
   __mmask16 bad = 0;
@@ -18,6 +20,7 @@ bool quantise(const float* x, int64_t stride, int64_t n, const Quantiser& q, uin
                                            _mm512_set1_epi32(static_cast<int>(stride)));
   for (int64_t i = 0; i < n; i += 16) {
     const __mmask16 live = n - i >= 16 ? 0xffff : static_cast<__mmask16>((1u << (n - i)) - 1);
+    _mm_prefetch(x + (i + kAhead) * stride, _MM_HINT_T0);
     const __m512 v = stride == 1
                          ? _mm512_maskz_loadu_ps(live, x + i)
                          : _mm512_mask_i32gather_ps(_mm512_setzero_ps(), live, lanes, x + i * stride, 4);

@@ -78,8 +78,8 @@ struct Part {
       direct.assign(offsets.begin(), offsets.end());
       worker = std::make_unique<Worker>(part, image, operand, output, level, tiling, offsets, direct);
     }
-    for (int64_t tile = 0; tile < tiling.tiles; ++tile)
-      for (int64_t group = 0; group < groups; ++group) worker->run(tile, group, 0, g.outputs_per_group());
+    for (int64_t group = 0; group < groups; ++group)
+      for (int64_t tile = 0; tile < tiling.tiles; ++tile) worker->run(tile, group, 0, g.outputs_per_group());
     return true;
   }
 };

@@ -28,13 +28,22 @@ class Worker {
 
   // Outputs [from, to) of one group, for one tile.
   void run(int64_t tile, int64_t group, int64_t from, int64_t to) {
-    if (tile != placed_) tile_.place(g_, image_, tiling_, tile);
-    placed_ = tile;
+    place(tile);
     group_ = group;
     for (int64_t n = from; n < to; n += kOutputs) outputs(n, std::min(to, n + kOutputs));
   }
 
  private:
+  // Few tiles are kept, because grouped layers come back to them for every group.
+  void place(int64_t tile) {
+    const size_t slot = tiling_.tiles <= kKept ? tile : 0;
+    if (tiles_.size() <= slot) tiles_.resize(slot + 1);
+    Kept& kept = tiles_[slot];
+    if (kept.index != tile) kept.tile.place(g_, image_, tiling_, tile);
+    kept.index = tile;
+    tile_ = &kept.tile;
+  }
+
   void outputs(int64_t from, int64_t to) {
     const int64_t first = group_ * g_.outputs_per_group() + from, count = to - from;
     if (operand_.wide) {
@@ -62,7 +71,7 @@ class Worker {
   // The function for the planes of pair `pair` (0: the first).
   TableMicro micro(int pair) const {
     const int planes = std::min(2, operand_.planes - 2 * pair);
-    return level_.table[static_cast<int>(operand_.entries)][planes - 1][width_index(operand_.bits)][tile_.blocks - 1];
+    return level_.table[static_cast<int>(operand_.entries)][planes - 1][width_index(operand_.bits)][tile_->blocks - 1];
   }
 
   const uint8_t* pair_table(int pair) const { return operand_.table + pair * operand_.rows * 2 * entry_bytes_; }
@@ -71,12 +80,12 @@ class Worker {
   void prepare(int64_t k, int64_t length) {
     const int64_t channels = group_ * g_.inputs_per_group() * image_.plane;
     if (tiling_.direct) {
-      a_ = image_.data + tile_.base + channels;
+      a_ = image_.data + tile_->base + channels;
       offset_ = direct_.data() + k;
       return;
     }
     uint8_t* packed = packed_.get<uint8_t>(chunk_ * kTile + kSlack);
-    level_.pack(image_.data + channels, offsets_.data() + k, length, tile_.runs.data(), tile_.runs.size(), packed);
+    level_.pack(image_.data + channels, offsets_.data() + k, length, tile_->runs.data(), tile_->runs.size(), packed);
     a_ = packed;
     offset_ = packed_offsets_.data();
   }
@@ -93,7 +102,7 @@ class Worker {
       for (int64_t i = 0; i < count; ++i)
         for (int pair = 0; pair < pairs_; ++pair) {
           micro(pair)(a_, offset_, operand_.codes + (first + i) * k_ + k, pair_table(pair), length, acc, true);
-          for (int b = 0; b < tile_.blocks; ++b) {
+          for (int b = 0; b < tile_->blocks; ++b) {
             level_.natural(acc + b * kBlock, nullptr, ordered);
             int64_t* to = totals + i * kTile + b * kBlock;
             for (int m = 0; m < kBlock; ++m) to[m] += static_cast<int64_t>(ordered[m]) << (2 * operand_.bits * pair);
@@ -105,7 +114,7 @@ class Worker {
 
   void emit_wide(int64_t n, const int64_t* totals) const {
     const int64_t constant = operand_.constants[n];
-    for (const Run& run : tile_.targets)
+    for (const Run& run : tile_->targets)
       for (int32_t j = 0; j < run.length; ++j) {
         const int64_t sum = totals[run.start + j] + constant, to = place(n, run, j);
         if (output_.sums) {
@@ -134,11 +143,11 @@ class Worker {
 
   void emit_sums(int64_t n, const int32_t* acc, const int32_t* base) const {
     alignas(64) int32_t ordered[kTile];
-    for (int b = 0; b < tile_.blocks; ++b)
+    for (int b = 0; b < tile_->blocks; ++b)
       level_.natural(acc + b * kBlock, base ? base + b * kBlock : nullptr, ordered + b * kBlock);
     // Sums of rows less their least products may wrap in 32 bits; with the constant, which takes these back in, they fit.
     const uint32_t constant = static_cast<uint32_t>(operand_.constants[n]);
-    for (const Run& run : tile_.targets)
+    for (const Run& run : tile_->targets)
       for (int32_t j = 0; j < run.length; ++j)
         output_.sums[place(n, run, j)] = static_cast<int32_t>(static_cast<uint32_t>(ordered[run.start + j]) + constant);
   }
@@ -146,18 +155,18 @@ class Worker {
   void scale_to(int64_t n, const int32_t* acc, const int32_t* base, float* to) const {
     const Scaling s = output_.at(n);
     const int32_t constant = static_cast<int32_t>(static_cast<uint64_t>(operand_.constants[n]));
-    for (int b = 0; b < tile_.blocks; ++b)
+    for (int b = 0; b < tile_->blocks; ++b)
       level_.scaled(acc + b * kBlock, base ? base + b * kBlock : nullptr, constant, s, to + b * kBlock);
   }
 
   void emit_rows(int64_t n, const int32_t* acc, const int32_t* base) const {
-    if (tile_.targets.size() == 1 && tile_.targets[0].length == tile_.blocks * kBlock) {
-      scale_to(n, acc, base, output_.scaled + place(n, tile_.targets[0], 0));
+    if (tile_->targets.size() == 1 && tile_->targets[0].length == tile_->blocks * kBlock) {
+      scale_to(n, acc, base, output_.scaled + place(n, tile_->targets[0], 0));
       return;
     }
     alignas(64) float line[kTile];
     scale_to(n, acc, base, line);
-    for (const Run& run : tile_.targets)
+    for (const Run& run : tile_->targets)
       copy_bytes(line + run.start, output_.scaled + place(n, run, 0), sizeof(float) * run.length);
   }
 
@@ -168,7 +177,7 @@ class Worker {
     scale_to(n, acc, base, columns_ + lane * kTile);
     if (lane + 1 != kWide && i + 1 != count) return;
     const int64_t wide = lane + 1, start = n - lane;
-    for (const Run& run : tile_.targets)
+    for (const Run& run : tile_->targets)
       for (int32_t j = 0; j < run.length; ++j) {
         float* to = output_.scaled + place(start, run, j);
         for (int64_t c = 0; c < wide; ++c) to[c * g_.y_stride[1]] = columns_[c * kTile + run.start + j];
@@ -188,8 +197,14 @@ class Worker {
   const int64_t entry_bytes_;
   std::vector<uint32_t> packed_offsets_;
   std::vector<uint8_t> zeros_;
-  Tile tile_;
-  int64_t placed_ = -1, group_ = 0;
+  struct Kept {
+    int64_t index = -1;
+    Tile tile;
+  };
+  static constexpr int64_t kKept = 64;
+  std::vector<Kept> tiles_;
+  const Tile* tile_ = nullptr;
+  int64_t group_ = 0;
   const uint8_t* a_ = nullptr;
   const uint32_t* offset_ = nullptr;
   Buffer acc_, packed_, totals_;
