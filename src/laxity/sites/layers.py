@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 MODULE_TYPES: tuple[type[nn.Module], ...] = (
@@ -33,3 +35,13 @@ def plain_layer(module: nn.Module | None) -> bool:
 def is_operation(module: nn.Module) -> bool:
     """Whether a module is one multiply-accumulate operation and nothing else: a plain layer or a product."""
     return type(module) is Product or plain_layer(module)
+
+
+def steady(layer: nn.Module) -> Callable[[Tensor], Tensor]:
+    """What to call in place of a layer that runs many times in one forward pass, in which its weights do not change.
+
+    A layer may offer it by a method ``steady()``, so that it looks at its weights once per pass. Any other layer is
+    called itself.
+    """
+    offered: Callable[[], Callable[[Tensor], Tensor]] | None = getattr(layer, "steady", None)
+    return layer if offered is None else offered()

@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from laxity.core.errors import DataError
 from laxity.sites.composites import composite, linear_of
+from laxity.sites.layers import steady
 
 State = tuple[Tensor, ...]
 """What a cell keeps: the hidden state (N, H), for an LSTM also the cell state, in the order (h, c)."""
@@ -25,22 +26,30 @@ Step = Callable[[Tensor, Tensor, State], State]
 """Maps products with input and hidden state, both (N, gates), and the state before to the state after."""
 
 
+def _tanh_of(x: Tensor) -> Tensor:
+    """tanh(x) = 1 - 2 sigmoid(-2 x) to 2e-7, where torch takes several times as long for tanh as for sigmoid."""
+    return torch.rsub(torch.mul(x, -2).sigmoid_(), 1, alpha=2)
+
+
 def _lstm(from_input: Tensor, from_hidden: Tensor, state: State) -> State:
-    keep_in, forget, new, out = (from_input + from_hidden).chunk(4, 1)
-    cell = torch.sigmoid(forget) * state[1] + torch.sigmoid(keep_in) * torch.tanh(new)
-    return torch.sigmoid(out) * torch.tanh(cell), cell
+    gates = from_input + from_hidden
+    size = gates.shape[1] // 4
+    gates.narrow(1, 2 * size, size).mul_(-2)  # so that one sigmoid serves all gates, see _tanh_of
+    keep_in, forget, new, out = gates.sigmoid_().chunk(4, 1)
+    cell = torch.addcmul(torch.addcmul(keep_in, forget, state[1]), keep_in, new, value=-2)
+    return torch.addcmul(out, out, torch.mul(cell, -2).sigmoid_(), value=-2), cell
 
 
 def _gru(from_input: Tensor, from_hidden: Tensor, state: State) -> State:
-    input_reset, input_update, input_new = from_input.chunk(3, 1)
-    hidden_reset, hidden_update, hidden_new = from_hidden.chunk(3, 1)
-    update = torch.sigmoid(input_update + hidden_update)
-    new = torch.tanh(input_new + torch.sigmoid(input_reset + hidden_reset) * hidden_new)
-    return ((1 - update) * new + update * state[0],)
+    size = from_input.shape[1] // 3
+    input_gates, input_new = from_input.split((2 * size, size), 1)
+    hidden_gates, hidden_new = from_hidden.split((2 * size, size), 1)
+    reset, update = (input_gates + hidden_gates).sigmoid_().chunk(2, 1)
+    return (torch.lerp(_tanh_of(torch.addcmul(input_new, reset, hidden_new)), state[0], update),)
 
 
 def _tanh(from_input: Tensor, from_hidden: Tensor, _: State) -> State:
-    return (torch.tanh(from_input + from_hidden),)
+    return (_tanh_of(from_input + from_hidden),)
 
 
 def _relu(from_input: Tensor, from_hidden: Tensor, _: State) -> State:
@@ -149,29 +158,37 @@ class OpenRecurrent(nn.Module):
 
     def _run(self, data: Tensor, sizes: Sequence[int], state: State, suffix: str) -> tuple[Tensor, State]:
         """One direction of one layer: outputs (rows, H) in the order of `data`, and the state of every sample."""
-        products = self.get_submodule(f"weight_ih{suffix}")(data).split(list(sizes))
+        products = getattr(self, f"weight_ih{suffix}")(data).split(list(sizes))
         backwards = suffix.endswith("_reverse")
+        step = self._step(suffix)
         finished: list[State] = []
         outputs: list[Tensor] = []
-        now = tuple(s[: sizes[-1]] for s in state) if backwards else state
-        for product in reversed(products) if backwards else products:
-            have, want = len(now[0]), len(product)
+        have = sizes[-1] if backwards else sizes[0]
+        now = tuple(s[:have] for s in state)
+        for product, want in list(zip(products, sizes, strict=True))[:: -1 if backwards else 1]:
             if want > have:
                 now = tuple(torch.cat([s, first[have:want]]) for s, first in zip(now, state, strict=True))
             elif want < have:
                 finished.append(tuple(s[want:] for s in now))
                 now = tuple(s[:want] for s in now)
-            now = self._step(product, now, suffix)
+            have, now = want, step(product, now)
             outputs.append(now[0])
         ordered = outputs[::-1] if backwards else outputs
         ends = zip(*(now, *reversed(finished)), strict=True)
         return torch.cat(ordered), tuple(torch.cat(parts) for parts in ends)
 
-    def _step(self, product: Tensor, state: State, suffix: str) -> State:
-        after = _STEPS[self.mode](product, self.get_submodule(f"weight_hh{suffix}")(state[0]), state)
+    def _step(self, suffix: str) -> Callable[[Tensor, State], State]:
+        """Maps the product with the input of one time step and the state before to the state after."""
+        pointwise, hidden = _STEPS[self.mode], steady(getattr(self, f"weight_hh{suffix}"))
         if not self.proj_size:
-            return after
-        return self.get_submodule(f"weight_hr{suffix}")(after[0]), *after[1:]
+            return lambda product, state: pointwise(product, hidden(state[0]), state)
+        project = steady(getattr(self, f"weight_hr{suffix}"))
+
+        def step(product: Tensor, state: State) -> State:
+            after = pointwise(product, hidden(state[0]), state)
+            return project(after[0]), *after[1:]
+
+        return step
 
     def _shaped(self, data: Tensor, sequence: _Sequence, given: Tensor | PackedSequence) -> Tensor | PackedSequence:
         """Outputs in the form of the inputs."""
