@@ -157,6 +157,7 @@ def calibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
             raise DataError("calibration needs at least one input; the calibration split is empty")
         for layer in layers:
             _set_ranges(layer)
+            layer.products()
     finally:
         for layer in layers:
             layer.observers = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -62,7 +61,7 @@ class Form:
             groups=int(source.groups),
         )
 
-    @cached_property
+    @property
     def codes_geometry(self) -> Geometry:
         """The plain convolution over padded codes that does all products."""
         if self.linear:
@@ -72,7 +71,7 @@ class Form:
             return Geometry(point, point, self.groups)
         return Geometry(self.stride, self.dilation, self.groups)
 
-    @cached_property
+    @property
     def values_geometry(self) -> Geometry:
         """The plain convolution over values, which pads them itself where zeros are padded."""
         if self.linear or self.transposed or self.padding_mode != "zeros":

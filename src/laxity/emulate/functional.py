@@ -82,8 +82,9 @@ class FunctionalModel(nn.Module):
         self.calls = nn.ModuleList(emulated.values())
         self._names, self._known = list(emulated), frozenset(known)
 
+    @torch.compiler.disable
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the inner model with its chosen calls redirected.
+        """Run the inner model with its chosen calls redirected, which torch.compile leaves as it is.
 
         Raises:
             PlanError: the model makes a call that it did not make when its sites were found.

@@ -16,7 +16,7 @@ from laxity.core.errors import DataError, PlanError
 from laxity.core.op import Site
 from laxity.emulate.form import Form, per_output, window_sums
 from laxity.emulate.observe import Observer
-from laxity.emulate.straight import StraightLayer
+from laxity.emulate.straight import StraightLayer, unfelt
 from laxity.kernels import (
     Accumulator,
     FusedProducts,
@@ -24,6 +24,7 @@ from laxity.kernels import (
     Scaling,
     WeightOperand,
     native,
+    opaque,
     overlap_add,
 )
 from laxity.kernels.call import Layer, not_finite
@@ -38,6 +39,7 @@ class Slots(nn.Module):
         structure: map from the stored to the used weight, or None.
         operand: coders of both operands, or None for float32.
         multiplier: circuit of every product, or None for the exact one.
+        kernel_number: of the kernel, for operators.
         accumulator: how products are added, or None for exact sums.
     """
 
@@ -56,6 +58,8 @@ class Slots(nn.Module):
         self.observers: list[Observer] | None = None
         self.taken: list[Tensor] | None = None
         self._chosen: tuple[Products, float] | None = None
+        self.kernel_number = -1
+        self.register_load_state_dict_post_hook(_choose_again)
 
     def facts(self) -> dict[str, float]:
         """Figures that demands need and only the built operation knows; a product of activations stores nothing."""
@@ -64,14 +68,35 @@ class Slots(nn.Module):
     def products(self) -> tuple[Products, float]:
         """The kernel for the present operands, circuit and accumulator, and the factor that undoes the shifts.
 
+        The choice cannot be traced. It is made after calibration, copying and loading, so that compiled and exported
+        models find it.
+
         Raises:
             PlanError: the site computes in floating point, or its codes do not fit the circuit.
         """
         if self.operand is None:
             raise PlanError(f"site {self.site.name!r} computes in floating point; give it an OPERAND choice")
         if not torch.compiler.is_compiling() or self._chosen is None:
-            self._chosen = self.operand.products(self.multiplier, self.accumulator, self.site.name)
+            chosen = self.operand.products(self.multiplier, self.accumulator, self.site.name)
+            if self._chosen is None or self._chosen[0] is not chosen[0]:
+                self.kernel_number = opaque.number_of(chosen[0])
+            self._chosen = chosen
         return self._chosen
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is chosen or made for this machine."""
+        return {**self.__dict__, "_chosen": None, "observers": None, "taken": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Choose the kernel again."""
+        super().__setstate__(state)
+        _choose_again(self)
+
+
+def _choose_again(layer: Slots, _: object = None) -> None:
+    """Choose the kernel where there are codes."""
+    if layer.operand is not None:
+        layer.products()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,9 +183,10 @@ class EmulatedLayer(Slots):
         return -1 - len(self.form.kernel), self.weight.shape[0 if self.form.transposed else 1] * groups
 
     def _emulate(self, x: Tensor, operand: Operands, form: Form) -> Tensor:
-        with torch.no_grad():
+        with unfelt():
             call = self._fused_call(operand) if x.device.type == "cpu" and not form.transposed else None
-            exact = self._separate(x, operand, form) if call is None else self._fused(x, call, form)
+            found = self._separate(x, operand, form) if call is None else self._fused(x, call, form)
+            exact = found.detach()
         if not (torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad or self._bias_trains())):
             return exact
         return self._with_gradients(exact, x, operand, form)
@@ -231,18 +257,17 @@ class EmulatedLayer(Slots):
         """Codes, sums and scaling one after the other, for every format, kernel and device."""
         coder = operand.weight
         assert isinstance(coder, WeightCoder)
-        with torch.no_grad():
-            codes = operand.input.codes(x)
-            if not torch.compiler.is_compiling() and not bool(torch.isfinite(x).all()):
-                raise not_finite(x, self.site.name)
-            if self.taken is not None:
-                self.taken.append(codes)
-            weight = self.used_weight()
-            scale, zero = coder.scale_and_zero(weight)
-            weight_codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
-            sums = self._integer(codes, weight_codes, zero, operand, form)
-            out_scale = self._expand(scale * operand.input.scale)
-            return self._finish(sums.to(torch.float32) * per_output(out_scale, form.linear, sums.dim()))
+        codes = operand.input.codes(x)
+        if not torch.compiler.is_compiling() and not bool(torch.isfinite(x).all()):
+            raise not_finite(x, self.site.name)
+        if self.taken is not None:
+            self.taken.append(codes)
+        weight = self.used_weight()
+        scale, zero = coder.scale_and_zero(weight)
+        weight_codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
+        sums = self._integer(codes, weight_codes, zero, operand, form)
+        out_scale = self._expand(scale * operand.input.scale)
+        return self._finish(sums.to(torch.float32) * per_output(out_scale, form.linear, sums.dim()))
 
     def _with_gradients(self, exact: Tensor, x: Tensor, operand: Operands, form: Form) -> Tensor:
         """The exact values with the gradients of the native operation on what the codes stand for."""
@@ -293,11 +318,14 @@ class EmulatedLayer(Slots):
 
         Cross terms are added in float64: they may exceed what float32 holds exactly where the products do not.
         """
-        input_zero = float(operand.input.zero)
+        input_zero = float(operand.input.zeros[0])
         kernel, unshift = self.products()
         matrix = form.as_convolution(weight_codes)
         padded = form.pad(codes, input_zero)
-        sums = kernel.convolve(padded, self._weight_operand(kernel, matrix), form.codes_geometry)
+        if torch.compiler.is_compiling():
+            sums = opaque.convolve(padded, matrix, form.codes_geometry, self.kernel_number)
+        else:
+            sums = kernel.convolve(padded, self._weight_operand(kernel, matrix), form.codes_geometry)
         if unshift != 1.0:
             sums = sums * unshift
         column = (-1, *([1] * (sums.dim() - 2)))
@@ -354,7 +382,7 @@ class EmulatedLayer(Slots):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave caches out of copies and pickles."""
-        return {**self.__dict__, "_cached": None, "_prepared": None, "observers": None, "taken": None}
+        return {**super().__getstate__(), "_cached": None, "_prepared": None}
 
 
 def _reach(correction: Tensor, matrix: Tensor, kernel: Products, unshift: float) -> int:

@@ -8,8 +8,8 @@ from torch import Tensor
 from laxity.core.errors import DataError
 from laxity.core.op import Site
 from laxity.emulate.layer import Slots
-from laxity.emulate.straight import StraightProduct
-from laxity.kernels import FusedProducts
+from laxity.emulate.straight import StraightProduct, unfelt
+from laxity.kernels import FusedProducts, opaque
 from laxity.kernels.call import is_plain
 from laxity.techniques.data.operands import InputCoder, straight_through
 
@@ -31,9 +31,9 @@ class EmulatedProduct(Slots):
             return torch.matmul(left, right)
         a_code, b_code = self.operand.input, self.operand.weight
         assert isinstance(b_code, InputCoder)
-        with torch.no_grad():
+        with unfelt():
             fused = self._fused(left, right, a_code, b_code)
-            values = self._separate(left, right, a_code, b_code) if fused is None else fused
+            values = (self._separate(left, right, a_code, b_code) if fused is None else fused).detach()
         if not (torch.is_grad_enabled() and (left.requires_grad or right.requires_grad)):
             return values
         smooth_left = a_code.represent(left, a_code.codes(left))
@@ -72,7 +72,7 @@ class EmulatedProduct(Slots):
         a, b = a_code.codes(left), b_code.codes(right)
         if self.taken is not None:
             self.taken.extend((a, b))
-        sums = self._integer(a, b, float(a_code.zero))
+        sums = self._integer(a, b, float(a_code.zeros[0]))
         return sums.to(torch.float32) * (a_code.scale * b_code.scale)
 
     def _integer(self, a: Tensor, b: Tensor, zero: float) -> Tensor:
@@ -80,7 +80,8 @@ class EmulatedProduct(Slots):
         a2 = a[None] if vector_left else a
         b2 = b[:, None] if vector_right else b
         kernel, unshift = self.products()
-        sums = kernel.matmul(a2, b2) * unshift
+        compiling = torch.compiler.is_compiling()
+        sums = (opaque.multiply(a2, b2, self.kernel_number) if compiling else kernel.matmul(a2, b2)) * unshift
         if zero:
             sums = sums - zero * b2.sum(-2, keepdim=True, dtype=torch.float64)
         if vector_left:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+
+def unfelt() -> AbstractContextManager[None]:
+    """What is computed inside has no gradient; its results are detached.
+
+    Gradients are not switched off while a model is traced: an error in the compiled graph would leave them off.
+    """
+    return nullcontext() if torch.compiler.is_compiling() else torch.no_grad()
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class ActivationCode(InputCoder):
         super()._load_from_state_dict(*args, **kwargs)
         low, high = self.limits.tolist()
         self._range = int(low), int(high)
+        self.zeros = int(self.zero), self.zeros[1]
 
     def quantiser(self) -> Tensor:
         """Scale, zero-point, least and greatest code, float32 (4,)."""
