@@ -89,6 +89,8 @@ class Row:
         exact: outputs agree bit for bit with the definition.
         native_layout, laxity_layout: the fastest.
         rounds: how often each was timed.
+        others: cores kept busy by other programs in the quieter of two measurements; None where that is not known. With
+            as many threads as cores anything but about 0 makes times useless.
         kernel: what laxity chose; "" for networks.
         gather_ms, speedup: of the gather loop, and `gather_ms` by `laxity_ms`; None in other cases.
     """
@@ -105,6 +107,7 @@ class Row:
     native_layout: str
     laxity_layout: str
     rounds: int
+    others: float | None
     kernel: str = ""
     gather_ms: float | None = None
     speedup: float | None = None

@@ -202,6 +202,7 @@ def _row(title: str, trial: Trial, timing: Timing) -> Row:
         native_layout=native_layout,
         laxity_layout=laxity_layout,
         rounds=timing.rounds,
+        others=timing.others,
         kernel="" if trial.layer is None else trial.layer.products()[0].describe(),
         gather_ms=gather_ms,
         speedup=None if gather_ms is None else gather_ms / laxity_ms,

@@ -80,12 +80,14 @@ def document(rows: Sequence[Row], total: dict[str, Any]) -> dict[str, Any]:
 
 def text(rows: Sequence[Row], total: dict[str, Any]) -> str:
     """Everything, for people."""
-    head = ("case", "layer", "threads", "isa", "native, ms", "laxity, ms", "ratio", "Gproducts/s", "exact", "layouts")
+    times = ("native, ms", "laxity, ms", "ratio", "Gproducts/s")
+    head = ("case", "layer", "threads", "isa", *times, "exact", "others", "layouts")
     lines = [
         (
             row.case, row.layer, str(row.threads), row.isa, f"{row.native_ms:.2f}", f"{row.laxity_ms:.2f}",
             f"{row.ratio:.2f}" if row.speedup is None else f"{row.ratio:.2f} (loop {row.speedup:.1f}x)",
-            f"{row.giga_products_per_s:.1f}", "yes" if row.exact else "NO", f"{row.native_layout}, {row.laxity_layout}",
+            f"{row.giga_products_per_s:.1f}", "yes" if row.exact else "NO",
+            "" if row.others is None else f"{row.others:.1f}", f"{row.native_layout}, {row.laxity_layout}",
         )
         for row in rows
     ]  # fmt: skip
