@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from laxity.circuits import adder_catalogue, catalogue
+from laxity.kernels import native
 
 from .conftest import TINY, Own, call, execute
 
@@ -239,6 +241,58 @@ def test_doctor_fails_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPat
     outcome = call("doctor")
     assert outcome.code == 1
     assert "cannot be written" in outcome.err
+
+
+@pytest.fixture
+def kernels_looked_for_again() -> Iterator[None]:
+    def forget() -> None:
+        for cached in (native.compiled, native.levels, native.level):
+            cached.cache_clear()
+
+    forget()
+    yield
+    forget()
+
+
+@pytest.mark.usefixtures("kernels_looked_for_again")
+def test_doctor_says_which_kernels_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(native.VARIABLE, raising=False)
+    found = document("doctor")["kernels"]
+    assert found["instruction_set"] == found["available"][0]
+    assert found["available"][-1] == "torch"
+    assert found["compiled"] == (len(found["available"]) > 1)
+    assert found["forced"] is None
+    assert found["threads"] >= 1
+
+
+@pytest.mark.usefixtures("kernels_looked_for_again")
+def test_doctor_without_compiled_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is no error: results are the same."""
+    monkeypatch.delenv(native.VARIABLE, raising=False)
+    monkeypatch.setitem(sys.modules, "laxity.kernels._native", None)
+    outcome = call("doctor")
+    assert outcome.code == 0
+    for text in ("no compiled kernels", "C++17 compiler", "same results and slower", "pip install --force-reinstall"):
+        assert text in outcome.err
+    found = document("doctor")
+    assert found["ok"]
+    assert len(found["warnings"]) == 1
+    assert found["kernels"]["compiled"] is False
+    assert found["kernels"]["available"] == ["torch"]
+    assert found["kernels"]["instruction_set"] == "torch"
+
+
+@pytest.mark.usefixtures("kernels_looked_for_again")
+def test_doctor_knows_kernels_that_are_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(native.VARIABLE, "torch")
+    found = document("doctor")
+    assert found["ok"]
+    assert found["kernels"]["forced"] == found["kernels"]["instruction_set"] == "torch"
+    native.level.cache_clear()
+    monkeypatch.setenv(native.VARIABLE, "avx1024")
+    outcome = call("doctor")
+    assert outcome.code == 1
+    assert "LAXITY_ISA asks for 'avx1024', which is not available here; choose one of" in outcome.err
 
 
 def test_train_writes_weights_that_the_task_accepts(tmp_path: Path) -> None:

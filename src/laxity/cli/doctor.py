@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import shutil
@@ -15,6 +16,7 @@ import typer
 
 from laxity.cli import arguments as shared
 from laxity.cli.output import emit_json, emit_table, note
+from laxity.core.errors import ToolError
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +57,23 @@ NEEDS = (
 
 
 def doctor(context: typer.Context, json: shared.Json = False) -> None:
-    """Show versions, devices, optional packages and external tools, and say how to get what is missing.
+    """Show versions, devices, compiled kernels, optional packages and external tools, and how to get what is missing.
 
-    Ends with exit code 1 if something that laxity cannot do without is missing.
+    Ends with exit code 1 if something that laxity cannot do without is missing. Compiled kernels are not: without them
+    results are the same and come slower.
     """
-    machine, needs = _machine(), [_state(need) for need in NEEDS]
-    problems = _problems(machine, needs)
+    machine, kernels, needs = _machine(), _kernels(), [_state(need) for need in NEEDS]
+    problems, warnings = _problems(machine, kernels, needs), _warnings(kernels)
     if json:
-        emit_json({"ok": not problems, "problems": problems, **machine, "needs": needs})
+        found = {"ok": not problems, "problems": problems, "warnings": warnings, **machine, "kernels": kernels}
+        emit_json({**found, "needs": needs})
     else:
-        emit_table(["machine", "value"], [(key.replace("_", " "), _text(value)) for key, value in machine.items()])
+        rows = [*machine.items(), *((f"kernels: {key}", value) for key, value in kernels.items() if key != "problem")]
+        emit_table(["machine", "value"], [(key.replace("_", " "), _text(value)) for key, value in rows])
         columns = ["package or tool", "found", "needed for", "how to get it"]
         emit_table(columns, [(n["name"], n["found"] or "no", n["purpose"], _remedy(n)) for n in needs])
+    for warning in warnings:
+        note(f"warning: {warning}")
     for problem in problems:
         note(f"problem: {problem}")
     if problems:
@@ -89,6 +96,56 @@ def _machine() -> dict[str, Any]:
         "working_folder": str(Path.cwd()),
         "working_folder_writable": _writable(),
     }
+
+
+def _kernels() -> dict[str, Any]:
+    """Which kernels compute products here; what keeps them from it, if anything, is the problem."""
+    from laxity.kernels import native
+
+    used, problem = None, None
+    try:
+        used = native.level()
+    except ToolError as error:
+        problem = str(error)
+    return {
+        "compiled": native.compiled() is not None,
+        "instruction_set": used,
+        "available": [*native.levels(), "torch"],
+        "forced": os.environ.get(native.VARIABLE) or None,
+        "threads": native.threads(),
+        "problem": problem,
+    }
+
+
+def _import_error() -> str:
+    try:
+        importlib.import_module("laxity.kernels._native")
+    except ModuleNotFoundError:
+        return "laxity was installed without a working C++17 compiler"
+    except ImportError as error:
+        return f"the compiled module cannot be loaded ({error})"
+    return "the compiled module can be loaded now"
+
+
+def _warnings(kernels: dict[str, Any]) -> list[str]:
+    """What works, but could work better."""
+    if not kernels["compiled"]:
+        return [
+            f"no compiled kernels: {_import_error()}. Products are computed by torch operations, with the same results "
+            "and slower. Remedy: install a C++17 compiler (apt-get install g++, dnf install gcc-c++, or Xcode's "
+            "command line tools), then install laxity again: pip install --force-reinstall --no-deps PATH_OF_LAXITY"
+        ]
+    if kernels["forced"] and kernels["instruction_set"] not in {None, kernels["available"][0]}:
+        return [
+            f"LAXITY_ISA={kernels['forced']} forces slower kernels than {kernels['available'][0]}, with the same "
+            "results; unset it to have the faster ones"
+        ]
+    if kernels["available"] == ["portable", "torch"]:
+        return [
+            "no vector kernels: they need AVX2 or AVX-512 on x86-64, and pass a self-test before they are used. "
+            "Results are the same and come slower"
+        ]
+    return []
 
 
 def _version(package: str) -> str | None:
@@ -120,8 +177,10 @@ def _state(need: Need) -> dict[str, Any]:
     }
 
 
-def _problems(machine: dict[str, Any], needs: list[dict[str, Any]]) -> list[str]:
+def _problems(machine: dict[str, Any], kernels: dict[str, Any], needs: list[dict[str, Any]]) -> list[str]:
     missing = [f"{n['name']} is missing: {n['remedy']}" for n in needs if n["required"] and n["found"] is None]
+    if kernels["problem"]:
+        missing.append(kernels["problem"])
     if not machine["working_folder_writable"]:
         missing.append(f"{machine['working_folder']} cannot be written: change to another folder, or give --out")
     return missing
@@ -132,4 +191,6 @@ def _remedy(need: dict[str, Any]) -> str:
 
 
 def _text(value: object) -> object:
-    return (", ".join(map(str, value)) or "none") if isinstance(value, list) else value
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else value
