@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from operator import is_
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +14,7 @@ from laxity.core.errors import DataError, PlanError
 from laxity.core.op import Site
 from laxity.emulate.form import Form, per_output, window_sums
 from laxity.emulate.observe import Observer
+from laxity.emulate.steady import Prepared, steady_call, watched
 from laxity.emulate.straight import StraightLayer, unfelt
 from laxity.kernels import (
     Accumulator,
@@ -23,7 +22,6 @@ from laxity.kernels import (
     Products,
     Scaling,
     WeightOperand,
-    native,
     opaque,
     overlap_add,
 )
@@ -99,16 +97,6 @@ def _choose_again(layer: Slots, _: object = None) -> None:
         layer.products()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """A layer with its present weights, and what it was made from, to tell when it is out of date."""
-
-    call: Layer
-    parts: tuple[object, ...]
-    sources: tuple[Tensor, ...]
-    fingerprint: int | None
-
-
 class EmulatedLayer(Slots):
     """Replaces a convolution (any dimension, transposed too) or a linear layer.
 
@@ -168,6 +156,15 @@ class EmulatedLayer(Slots):
             return self._emulate(x[None], self.operand, form)[0]
         return self._emulate(x, self.operand, form)
 
+    def steady(self) -> Callable[[Tensor], Tensor]:
+        """What to call instead of the layer in one forward pass, for which it looks at its weights once, now."""
+        busy = torch.compiler.is_compiling() or self.observers is not None or self.taken is not None or watched(self)
+        if busy or self.operand is None or not self.form.linear or not self.weight.is_cpu:
+            return self
+        with torch.no_grad():
+            call = self._fused_call(self.operand)
+        return self if call is None else steady_call(self, call, self.weight.shape[1])
+
     def _check(self, x: Tensor) -> None:
         axis, channels = self._input_channels()
         if x.dtype != torch.float32 or x.dim() < -axis or x.shape[axis] != channels:
@@ -187,12 +184,13 @@ class EmulatedLayer(Slots):
             call = self._fused_call(operand) if x.device.type == "cpu" and not form.transposed else None
             found = self._separate(x, operand, form) if call is None else self._fused(x, call, form)
             exact = found.detach()
-        if not (torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad or self._bias_trains())):
+        if not (torch.is_grad_enabled() and (x.requires_grad or self.trains())):
             return exact
-        return self._with_gradients(exact, x, operand, form)
+        return self.with_gradients(exact, x, self.smooth_weight(), form)
 
-    def _bias_trains(self) -> bool:
-        return self.bias is not None and self.bias.requires_grad
+    def trains(self) -> bool:
+        """Whether weight or bias want gradients."""
+        return self.weight.requires_grad or (self.bias is not None and self.bias.requires_grad)
 
     def _fused(self, x: Tensor, call: Layer, form: Form) -> Tensor:
         """Quantise, multiply, add and scale in one pass."""
@@ -210,20 +208,11 @@ class EmulatedLayer(Slots):
         if torch.compiler.is_compiling():
             return self._bind(operand)
         parts, sources = self._made_from(operand)
-        kept = self._prepared
-        if (
-            kept is not None
-            and len(kept.sources) == len(sources)
-            and all(map(is_, kept.parts, parts))
-            and all(map(is_, kept.sources, sources))
-            and kept.fingerprint is not None
-            and kept.fingerprint == native.fingerprint(sources)
-        ):
-            return kept.call
+        if self._prepared is not None and self._prepared.made_from(parts, sources):
+            return self._prepared.call
         call = self._bind(operand)
-        dense = all(t.is_contiguous() for t in sources)
         if call is not None:
-            self._prepared = Prepared(call, parts, sources, native.fingerprint(sources) if dense else None)
+            self._prepared = Prepared.of(call, parts, sources)
         return call
 
     def _made_from(self, operand: Operands) -> tuple[tuple[object, ...], tuple[Tensor, ...]]:
@@ -269,19 +258,23 @@ class EmulatedLayer(Slots):
         out_scale = self._expand(scale * operand.input.scale)
         return self._finish(sums.to(torch.float32) * per_output(out_scale, form.linear, sums.dim()))
 
-    def _with_gradients(self, exact: Tensor, x: Tensor, operand: Operands, form: Form) -> Tensor:
-        """The exact values with the gradients of the native operation on what the codes stand for."""
-        coder, weight = operand.weight, self.used_weight()
-        assert isinstance(coder, WeightCoder)
+    def smooth_weight(self) -> Tensor:
+        """What the weight codes stand for, with gradients for the weight."""
+        assert self.operand is not None and isinstance(self.operand.weight, WeightCoder)  # noqa: PT018 (it has codes)
+        coder, weight = self.operand.weight, self.used_weight()
         scale, zero = coder.scale_and_zero(weight)
         codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
-        smooth_weight = coder.represent(weight, codes, scale, zero)
-        quantiser = operand.input.quantiser()
+        return coder.represent(weight, codes, scale, zero)
+
+    def with_gradients(self, exact: Tensor, x: Tensor, smooth_weight: Tensor, form: Form | None = None) -> Tensor:
+        """The exact values with the gradients of the native operation on what the codes stand for."""
+        assert self.operand is not None  # the caller has one
+        coder, quantiser = self.operand.input, self.operand.input.quantiser()
         if quantiser is not None and x.dtype == torch.float32:
             smooth_x = represent(x, quantiser)
         else:
-            smooth_x = operand.input.represent(x, operand.input.codes(x))
-        smooth_x, operation = form.backward(smooth_x)
+            smooth_x = coder.represent(x, coder.codes(x))
+        smooth_x, operation = (form or self.form).backward(smooth_x)
         result: Tensor = StraightLayer.apply(exact, smooth_x, smooth_weight, self.gain, self.bias, operation)
         return result
 
