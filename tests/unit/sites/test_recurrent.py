@@ -101,18 +101,42 @@ def test_dropout_between_layers_in_training_only():
     same(own.eval()(x), layer.eval()(x))
 
 
-def test_gradients_equal_those_of_torch():
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_equal_those_of_torch(kind):
     torch.manual_seed(0)
-    layer, x = nn.GRU(4, 5, 2, bidirectional=True), torch.randn(6, 2, 4)
+    make, options = KINDS[kind]
+    layer, x = make(4, 5, 2, bidirectional=True, **options), torch.randn(6, 2, 4)
     own = opened(layer)
     layer(x)[0].square().sum().backward()
     own(x)[0].square().sum().backward()
     grads = {n.replace(".weight", "").replace("weight", "bias") if n.endswith(".bias") else n.removesuffix(".weight"): p
              for n, p in own.named_parameters()}  # fmt: skip
-    assert len(grads) == 16
+    assert len(grads) == 16 + 4 * bool(options.get("proj_size"))
     for name, p in layer.named_parameters():
         own_name = name if name in grads else f"{name}.bias"
         torch.testing.assert_close(grads[own_name].grad, p.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_equal_differences(kind):
+    torch.manual_seed(0)
+    make, options = KINDS[kind]
+    own, x = opened(make(2, 4, **options).double()), torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: own(x)[0], (x,))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 30.0, 1e37])
+@torch.no_grad()
+def test_small_and_large_values(kind, factor):
+    """Gates saturate without overflow; in float64 nothing but the last bits may differ."""
+    torch.manual_seed(0)
+    make, options = KINDS[kind]
+    layer, x = make(4, 5, **options).eval(), factor * torch.randn(7, 3, 4)
+    own = opened(layer)
+    torch.testing.assert_close(own(x)[0], layer(x)[0], rtol=1e-4, atol=1e-6)
+    same_precise, x = opened(layer.double()), x.double()
+    torch.testing.assert_close(same_precise(x)[0], layer(x)[0], rtol=1e-10, atol=1e-14)
 
 
 class Last(nn.Module):
