@@ -108,14 +108,14 @@ bool stationary_layer(const std::string& level_name, int threads, const std::vec
   const Geometry g = read_geometry(numbers);
   const bool known = entries == static_cast<int>(Entries::k64) || entries == static_cast<int>(Entries::k128) ||
                      entries == static_cast<int>(Entries::k256);
-  if (!known || planes < 1 || bits < 6 || bits > 8 || rows < 1 || rows > 256 || skip < 0 || skip > 255)
+  if (!known || planes < 1 || bits < 6 || bits > 8 || rows < 1 || rows > 256 || skip < -1 || skip > 255)
     throw std::invalid_argument("a table has an unknown layout");
   if (g.reduction() * stationary_pitch(g) >= int64_t{1} << 32)
     throw std::invalid_argument("a layer has more weights than offsets of 32 bits reach");
   const Level& level = level_named(level_name.c_str());
   const Quantiser q = quantiser(code, map);
   const StationaryOperand operand{address<const uint8_t>(codes), address<const uint8_t>(table), rows,
-                                  static_cast<Entries>(entries), planes, bits, static_cast<uint8_t>(skip),
+                                  static_cast<Entries>(entries), planes, bits, static_cast<int>(skip),
                                   address<const int64_t>(offsets), address<const int64_t>(constants), wide};
   const Output output{address<float>(scaled), address<int64_t>(sums), address<const float>(scale),
                       address<const float>(gain), address<const float>(bias)};

@@ -97,9 +97,8 @@ class Worker {
         for (int64_t s = 0; s < spans; ++s, k += span) {
           const uint8_t* from = source + i * g_.dilation[0] * p_.image.slice + j * g_.dilation[1] * p_.image.row +
                                 s * g_.dilation[2] * g_.channels;
-          list.length += p_.level.compress(from, span, p_.operand.skip, static_cast<uint32_t>(k * p_.pitch),
-                                           static_cast<uint32_t>(p_.pitch), list.offsets + list.length,
-                                           list.rows + list.length);
+          list.length += enlist(from, span, static_cast<uint32_t>(k * p_.pitch), list.offsets + list.length,
+                                list.rows + list.length);
         }
     list.shift = 0;
     if (p_.flat) {
@@ -107,6 +106,16 @@ class Worker {
     } else {
       for (int64_t i = 0; i < list.length; ++i) list.shift += p_.operand.offsets[list.rows[i]];
     }
+  }
+
+  // Lists the codes that contribute, or all where every code may.
+  int64_t enlist(const uint8_t* codes, int64_t n, uint32_t base, uint32_t* offsets, uint8_t* rows) const {
+    const auto step = static_cast<uint32_t>(p_.pitch);
+    if (p_.operand.skip >= 0)
+      return p_.level.compress(codes, n, static_cast<uint8_t>(p_.operand.skip), base, step, offsets, rows);
+    for (int64_t i = 0; i < n; ++i) offsets[i] = base + static_cast<uint32_t>(i) * step;
+    std::memcpy(rows, codes, n);
+    return n;
   }
 
   // `outputs` outputs from `n` on. Positions go through the weights together, one chunk of their lists after another.

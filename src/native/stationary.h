@@ -18,7 +18,7 @@ struct StationaryOperand {
   int64_t rows;
   Entries entries;
   int planes, bits;
-  uint8_t skip;              // activation code that contributes nothing
+  int skip;                  // activation code that contributes nothing, or -1 for none
   const int64_t* offsets;    // (rows)
   const int64_t* constants;  // (outputs), added to every sum
   bool wide;                 // sums may exceed 31 bits

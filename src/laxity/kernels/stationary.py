@@ -15,6 +15,8 @@ from laxity.kernels.layout import Layout, plain_layout
 from laxity.kernels.operators import LIBRARY
 
 BLOCK = 64
+NONE = -1
+"""No code is left out."""
 REACH = 1 << 32
 """Weights of one group, padded to blocks, that the kernel can address."""
 
@@ -26,12 +28,12 @@ LIBRARY.define(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transposed:
-    """A table with a row per activation code, from which the row of the code of zero is taken off.
+    """A table with a row per activation code, from which the row of the code of zero is taken off where that pays.
 
     Attributes:
         layout: of the rows; what was taken off each beside, so that no entry is negative, is its `least`.
-        zero_row: int64 (weight codes,), products of the code of zero.
-        skip: index of the code of zero.
+        zero_row: int64 (weight codes,), what was taken off every row: the products of the code of zero, or nothing.
+        skip: index of the code of zero, or `NONE`.
     """
 
     layout: Layout
@@ -46,16 +48,23 @@ class Transposed:
 
 
 def transposed(table: IntArray, left: CodeRange, zero: int) -> Transposed | None:
-    """Lay out products (activation codes, weight codes) by activations, or None where they need over 16 bits."""
+    """Lay out products (activation codes, weight codes) by activations, or None where they need over 16 bits.
+
+    Where only the difference from the products of zero needs more, nothing is taken off and no code is left out.
+    """
     skip = zero - left[0]
-    excess = table - table[skip]
-    least = excess.min(axis=1)
-    together = np.full_like(least, least.min())
-    together[skip] = 0
-    # One offset for all rows costs the kernel nothing, unless it needs another plane.
-    layouts = [plain_layout(excess - offsets[:, None], offsets) for offsets in (together, least)]
-    layout = min(layouts, key=lambda found: found.planes)
-    return Transposed(layout, torch.from_numpy(table[skip].copy()), skip) if layout.planes <= 2 else None
+    for first, taken in ((skip, table[skip]), (NONE, np.zeros_like(table[skip]))):
+        excess = table - taken
+        least = excess.min(axis=1)
+        together = np.full_like(least, least.min())
+        if first != NONE:
+            together[first] = 0
+        # One offset for all rows costs the kernel nothing, unless it needs another plane.
+        layouts = [plain_layout(excess - offsets[:, None], offsets) for offsets in (together, least)]
+        layout = min(layouts, key=lambda found: found.planes)
+        if layout.planes <= 2:
+            return Transposed(layout, torch.from_numpy(taken.copy()), first)
+    return None
 
 
 def stationary_codes(rows: Tensor, groups: int, taps: int) -> Tensor:

@@ -16,7 +16,7 @@ from laxity.kernels.layout import Entries, Layout, layout_of
 from laxity.kernels.operators import table_call
 from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling
 from laxity.kernels.rates import stationary_wins
-from laxity.kernels.stationary import BLOCK, REACH, Transposed, stationary_call, stationary_codes, transposed
+from laxity.kernels.stationary import BLOCK, NONE, REACH, Transposed, stationary_call, stationary_codes, transposed
 
 NARROW = 2**31
 
@@ -92,7 +92,9 @@ class TableProducts(FusedProducts):
             )  # fmt: skip
             return LayerCall(stationary_call(*arguments), lambda x: torch.ops.laxity.stationary(x, *arguments))
 
-        return Faster(streaming, at_rest, lambda x: self._rests(x, weight, shape, form, zeros[1]))
+        return Faster(
+            streaming, at_rest, lambda x: self._rests(x, weight, shape, form, zeros[1] if form.skip != NONE else 0.0)
+        )
 
     def matrices(
         self, left: Tensor, quantiser: Tensor, right: Tensor, right_quantiser: Tensor, scale: Tensor, site: str
