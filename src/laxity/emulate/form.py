@@ -79,6 +79,17 @@ class Form:
         before, after = zip(*self.padding, strict=True)
         return Geometry(self.stride, self.dilation, self.groups, before, after)
 
+    def least_input(self) -> tuple[int, ...]:
+        """Smallest input size per spatial dimension for which torch computes an output."""
+        if self.transposed:
+            return (1,) * len(self.kernel)
+        reach = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel, strict=True)]
+        around = {"reflect": 1, "circular": 0}.get(self.padding_mode)
+        return tuple(
+            max(1, r - before - after, 0 if around is None else max(before, after) + around)
+            for r, (before, after) in zip(reach, self.padding, strict=True)
+        )
+
     def as_convolution(self, weight: Tensor) -> Tensor:
         """Weight of the plain convolution: (outputs, inputs per group, *kernel).
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from laxity.circuits.wide import Core
-from laxity.core.errors import DataError, PlanError
+from laxity.core.errors import PlanError
 from laxity.core.op import Site
+from laxity.emulate.accept import Accepted, check_weight
 from laxity.emulate.form import Form, per_output, window_sums
 from laxity.emulate.observe import Observer
 from laxity.emulate.steady import Prepared, steady_call, watched
@@ -25,7 +26,7 @@ from laxity.kernels import (
     opaque,
     overlap_add,
 )
-from laxity.kernels.call import Layer, not_finite
+from laxity.kernels.call import Layer
 from laxity.kernels.represent import represent
 from laxity.techniques.data.operands import Operands, WeightCoder
 
@@ -131,6 +132,7 @@ class EmulatedLayer(Slots):
         self.forced_codes: Tensor | None = None
         self._cached: tuple[Products, Tensor, WeightOperand] | None = None
         self._prepared: Prepared | None = None
+        self._takes: tuple[torch.Size, Accepted] | None = None
 
     def used_weight(self) -> Tensor:
         """The weight after the STRUCTURE slot, same shape as `weight`."""
@@ -144,14 +146,14 @@ class EmulatedLayer(Slots):
             output_size: only for transposed convolutions, as in torch.
 
         Raises:
-            DataError: `x` has another dtype or other channels than the layer takes, or holds NaN or infinite values.
+            DataError: `x` has another dtype, shape or device than the layer takes, or holds NaN or infinite values.
         """
         form = self.form.for_output(x, output_size)
         if self.observers is not None:
             self.observers[0].update(x)
         if self.operand is None or self.observers is not None:
             return self._finish(form.native(x, self.used_weight()))
-        self._check(x)
+        self._accepted().check(x, self.weight.device)
         if x.dim() == len(form.kernel) + 1 and not form.linear:
             return self._emulate(x[None], self.operand, form)[0]
         return self._emulate(x, self.operand, form)
@@ -165,19 +167,14 @@ class EmulatedLayer(Slots):
             call = self._fused_call(self.operand)
         return self if call is None else steady_call(self, call, self.weight.shape[1])
 
-    def _check(self, x: Tensor) -> None:
-        axis, channels = self._input_channels()
-        if x.dtype != torch.float32 or x.dim() < -axis or x.shape[axis] != channels:
-            raise DataError(
-                f"input of site {self.site.name!r} is {x.dtype} of shape {tuple(x.shape)}; the layer takes "
-                f"torch.float32 with {channels} channels in dimension {axis}"
-            )
-
-    def _input_channels(self) -> tuple[int, int]:
-        if self.form.linear:
-            return -1, self.weight.shape[1]
-        groups = 1 if self.form.transposed else self.form.groups
-        return -1 - len(self.form.kernel), self.weight.shape[0 if self.form.transposed else 1] * groups
+    def _accepted(self) -> Accepted:
+        known = self._takes
+        if known is not None and known[0] == self.weight.shape:
+            return known[1]
+        accepted = Accepted.of(self.site.name, self.form, self.weight)
+        if not torch.compiler.is_compiling():  # a traced model shall have no side effects
+            self._takes = self.weight.shape, accepted
+        return accepted
 
     def _emulate(self, x: Tensor, operand: Operands, form: Form) -> Tensor:
         with unfelt():
@@ -232,6 +229,7 @@ class EmulatedLayer(Slots):
         if quantiser is None:
             return None
         weight = self.used_weight()
+        check_weight(weight, self.site.name)
         scale, zero = coder.scale_and_zero(weight)
         codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
         matrix = self.form.as_convolution(codes)
@@ -246,12 +244,11 @@ class EmulatedLayer(Slots):
         """Codes, sums and scaling one after the other, for every format, kernel and device."""
         coder = operand.weight
         assert isinstance(coder, WeightCoder)
-        codes = operand.input.codes(x)
-        if not torch.compiler.is_compiling() and not bool(torch.isfinite(x).all()):
-            raise not_finite(x, self.site.name)
+        codes = operand.input.codes(opaque.finite(x, self.site.name))
         if self.taken is not None:
             self.taken.append(codes)
         weight = self.used_weight()
+        check_weight(weight, self.site.name)
         scale, zero = coder.scale_and_zero(weight)
         weight_codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
         sums = self._integer(codes, weight_codes, zero, operand, form)

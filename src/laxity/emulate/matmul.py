@@ -16,8 +16,8 @@ _WIDEST = 8
 _WORD = 64
 _DIGIT = 24
 _SMALL = 2**31
-_LONGEST = 2**22
-"""Products below `_SMALL` sum to at most 2**53 over this many, which is what kernels in floating point hold exactly."""
+_LONGEST = 2**20
+"""Products added at once: four times `_SMALL` each, which terms of products may be, they sum to 2**53 at most."""
 
 
 def matmul(a: Tensor, w: Tensor, multiplier: Multiplier) -> Tensor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from laxity.core.errors import DataError
 from laxity.core.op import Site
+from laxity.emulate.accept import check_factors
 from laxity.emulate.layer import Slots
 from laxity.emulate.straight import StraightProduct, unfelt
 from laxity.kernels import FusedProducts, opaque
@@ -23,12 +25,17 @@ class EmulatedProduct(Slots):
         super().__init__(site)
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        """Multiply float32 (..., M, K) by (..., K, N)."""
+        """Multiply float32 (..., M, K) by (..., K, N).
+
+        Raises:
+            DataError: dtypes, shapes or devices do not fit, or a factor holds NaN or infinite values.
+        """
         if self.observers is not None:
             self.observers[0].update(left)
             self.observers[1].update(right)
         if self.operand is None or self.observers is not None:
             return torch.matmul(left, right)
+        check_factors(left, right, self.site.name)
         a_code, b_code = self.operand.input, self.operand.weight
         assert isinstance(b_code, InputCoder)
         with unfelt():
@@ -52,24 +59,18 @@ class EmulatedProduct(Slots):
             return None
         if quantisers[0] is None or quantisers[1] is None or self.taken is not None or float(a_code.zero):
             return None
-        self._check(left, right)
         shape = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-        a = left.expand(*shape, *left.shape[-2:]).reshape(-1, *left.shape[-2:])
-        b = right.expand(*shape, *right.shape[-2:]).reshape(-1, *right.shape[-2:])
+        count = math.prod(shape)
+        a = left.expand(*shape, *left.shape[-2:]).reshape(count, *left.shape[-2:])
+        b = right.expand(*shape, *right.shape[-2:]).reshape(count, *right.shape[-2:])
         scale = a_code.scale * b_code.scale * unshift
         found = kernel.matrices(a, quantisers[0], b, quantisers[1], scale, self.site.name)
         return None if found is None else found.reshape(*shape, *found.shape[-2:])
 
-    def _check(self, left: Tensor, right: Tensor) -> None:
-        if left.dtype != torch.float32 or right.dtype != torch.float32 or left.shape[-1] != right.shape[-2]:
-            raise DataError(
-                f"site {self.site.name!r} multiplies torch.float32 matrices of fitting shapes, not {left.dtype} "
-                f"{tuple(left.shape)} and {right.dtype} {tuple(right.shape)}"
-            )
-
     def _separate(self, left: Tensor, right: Tensor, a_code: InputCoder, b_code: InputCoder) -> Tensor:
         """Codes, sums and scaling one after the other, for every format, kernel and device."""
-        a, b = a_code.codes(left), b_code.codes(right)
+        name = self.site.name
+        a, b = a_code.codes(opaque.finite(left, name)), b_code.codes(opaque.finite(right, name))
         if self.taken is not None:
             self.taken.extend((a, b))
         sums = self._integer(a, b, float(a_code.zeros[0]))

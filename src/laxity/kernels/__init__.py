@@ -5,15 +5,24 @@ from __future__ import annotations
 from functools import lru_cache
 
 from laxity.circuits import Multiplier
+from laxity.core.errors import PlanError
 from laxity.kernels import native
 from laxity.kernels.analysis import CodeRange, IntArray, factorise, reduce_table, signed_table
 from laxity.kernels.factored import FactoredProducts
 from laxity.kernels.gather import GatherProducts
 from laxity.kernels.geometry import Geometry, overlap_add
 from laxity.kernels.lowrank import LowRankProducts
-from laxity.kernels.products import Accumulator, FusedOperand, FusedProducts, Products, Scaling, WeightOperand
+from laxity.kernels.products import (
+    EXACT_FLOAT64,
+    Accumulator,
+    FusedOperand,
+    FusedProducts,
+    Products,
+    Scaling,
+    WeightOperand,
+)
 from laxity.kernels.rates import look_up_rate, low_rank_rate
-from laxity.kernels.table import TableProducts
+from laxity.kernels.table import NARROW, TableProducts
 from laxity.kernels.terms import byte_terms
 
 __all__ = [
@@ -56,9 +65,15 @@ def products_for(
         The kernel, and the power of two by which its sums must be multiplied to undo the shifts.
 
     Raises:
-        PlanError: the codes do not fit the circuit.
+        PlanError: the codes do not fit the circuit, or products are beyond what layers add exactly.
     """
     table, shift = reduce_table(signed_table(multiplier, left, right, shifts), sum(shifts))
+    largest = max(int(table.max()), -int(table.min()))
+    if largest >= EXACT_FLOAT64:
+        raise PlanError(
+            f"multiplier {multiplier.name!r} has products up to {largest}; layers add exactly up to 2**53, so use a "
+            "table of smaller products, or laxity.emulate.matmul for sums of 64 bits"
+        )
     kernel = exact_products(table, left, right) if accumulator is None else accumulator.products(table, left, right)
     return kernel, 2.0**-shift
 
@@ -66,6 +81,8 @@ def products_for(
 def exact_products(table: IntArray, left: CodeRange, right: CodeRange) -> Products:
     """The kernel of exact sums of products ``table[a - left[0], w - right[0]]``."""
     factors = factorise(table, left, right, MOST_TERMS)
+    if factors is not None and factors.bound() > max(int(abs(table).max()), NARROW):
+        factors = None  # terms that cancel would leave what sums hold exactly
     plain = GatherProducts(left, right, table) if factors is None else FactoredProducts(left, right, factors)
     level = native.level()
     if level == "torch" or max(table.shape) > MOST_ENTRIES:

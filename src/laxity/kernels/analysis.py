@@ -73,6 +73,11 @@ class Factorisation:
         """Number of terms."""
         return int(self.left.shape[0])
 
+    def bound(self) -> int:
+        """Largest magnitude of all terms of one product together."""
+        peaks = zip(np.abs(self.left).max(1), np.abs(self.right).max(1), strict=True)
+        return sum(int(a) * int(w) for a, w in peaks)
+
 
 def factorise(table: IntArray, left: CodeRange, right: CodeRange, limit: int) -> Factorisation | None:
     """Write a table as a sum of at most `limit` integer products, exactly, or return None.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import torch
 from torch import Tensor
@@ -58,17 +59,20 @@ class GatherProducts(Products):
         if b.dim() == 2:
             return self._product(a, b.T, bound)
         shape = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        flat_a = a.expand(*shape, *a.shape[-2:]).reshape(-1, *a.shape[-2:])
-        flat_b = b.expand(*shape, *b.shape[-2:]).reshape(-1, *b.shape[-2:])
+        count = math.prod(shape)
+        if not count:
+            return left.new_zeros(*shape, a.shape[-2], b.shape[-1], dtype=working_dtype(bound))
+        flat_a = a.expand(*shape, *a.shape[-2:]).reshape(count, *a.shape[-2:])
+        flat_b = b.expand(*shape, *b.shape[-2:]).reshape(count, *b.shape[-2:])
         parts = [self._product(x, y.T, bound) for x, y in zip(flat_a, flat_b, strict=True)]
         return torch.stack(parts).reshape(*shape, a.shape[-2], b.shape[-1])
 
     def _product(self, index: Tensor, weight: Tensor, bound: float) -> Tensor:
         """Sums for activation indices (..., K) int32 and weight indices (N, K): (..., N)."""
-        rows = index.reshape(-1, index.shape[-1])
         dtype = working_dtype(bound)
-        if not rows.numel() or not weight.numel():
+        if not index.numel() or not weight.numel():
             return torch.zeros(*index.shape[:-1], weight.shape[0], dtype=dtype, device=index.device)
+        rows = index.reshape(-1, index.shape[-1])
         table = self._table.to(device=index.device, dtype=dtype)
         span = max(1, _EXPANDED // (table.shape[0] * weight.shape[0]))
         spans = zip(rows.split(span, 1), weight.split(span, 1), strict=True)

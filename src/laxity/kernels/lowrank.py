@@ -12,7 +12,7 @@ from laxity.kernels.analysis import CodeRange
 from laxity.kernels.call import Layer, LayerCall, MatricesCall, NativeCall, address, empty_result, flat
 from laxity.kernels.geometry import Geometry
 from laxity.kernels.operators import LIBRARY
-from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling
+from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling, check_bound
 from laxity.kernels.terms import BYTE, ByteTerms
 
 NARROW = 2**31
@@ -60,7 +60,9 @@ class LowRankProducts(FusedProducts):
         constants = constants if offset is None else constants + offset
         mapped = self._weights[:, rows].reshape(len(self._weights), *weight_codes.shape[:2], math.prod(taps))
         packed: Tensor = torch.ops.laxity.lowrank_pack(mapped.contiguous(), groups, self._counts)
-        wide = rows.shape[1] * self._bound + reach >= NARROW
+        bound = rows.shape[1] * self._bound + reach
+        check_bound(bound)
+        wide = bound >= NARROW
         return FusedOperand((packed, constants), tuple(taps), wide)
 
     def bind(

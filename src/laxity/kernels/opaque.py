@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from laxity.core.errors import PlanError
+from laxity.kernels.call import not_finite
 from laxity.kernels.geometry import Geometry
 from laxity.kernels.operators import LIBRARY
 from laxity.kernels.products import Products
 
 LIBRARY.define("convolve(Tensor codes, Tensor weight, int[] stride, int[] dilation, int groups, int kernel) -> Tensor")
+LIBRARY.define("finite(Tensor x, str site) -> Tensor")
 LIBRARY.define("multiply(Tensor left, Tensor right, int kernel) -> Tensor")
 
 _KERNELS: WeakValueDictionary[int, Products] = WeakValueDictionary()
@@ -46,6 +48,29 @@ def multiply(left: Tensor, right: Tensor, number: int) -> Tensor:
     """`Products.matmul`, float64."""
     result: Tensor = torch.ops.laxity.multiply(left, right, number)
     return result
+
+
+def finite(x: Tensor, site: str) -> Tensor:
+    """Values that must be finite; while a model is traced, they are looked at when it runs.
+
+    Raises:
+        DataError: they are not; names the site.
+    """
+    if torch.compiler.is_compiling():
+        result: Tensor = torch.ops.laxity.finite(x, site)
+        return result
+    if not bool(torch.isfinite(x).all()):
+        raise not_finite(x, site)
+    return x
+
+
+def _finite(x: Tensor, site: str) -> Tensor:
+    return finite(x, site).clone()
+
+
+@torch.library.register_fake("laxity::finite", lib=LIBRARY)
+def _finite_fake(x: Tensor, site: str) -> Tensor:
+    return torch.empty_like(x)
 
 
 def _kernel(number: int) -> Products:
@@ -85,4 +110,5 @@ def _multiply_fake(left: Tensor, right: Tensor, number: int) -> Tensor:
 
 
 LIBRARY.impl("convolve", _convolve, "CompositeExplicitAutograd")
+LIBRARY.impl("finite", _finite, "CompositeExplicitAutograd")
 LIBRARY.impl("multiply", _multiply, "CompositeExplicitAutograd")

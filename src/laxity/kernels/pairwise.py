@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 
 import torch
@@ -43,8 +44,9 @@ class PairwiseProducts(Products):
         if right.dim() == 2:
             return self._chunked(left, right.T)
         shape = torch.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-        flat_a = left.expand(*shape, *left.shape[-2:]).reshape(-1, *left.shape[-2:])
-        flat_b = right.expand(*shape, *right.shape[-2:]).reshape(-1, *right.shape[-2:])
+        count = math.prod(shape)
+        flat_a = left.expand(*shape, *left.shape[-2:]).reshape(count, *left.shape[-2:])
+        flat_b = right.expand(*shape, *right.shape[-2:]).reshape(count, *right.shape[-2:])
         parts = [self._chunked(a, b.T) for a, b in zip(flat_a, flat_b, strict=True)]
         if not parts:
             return left.new_zeros(*shape, left.shape[-2], right.shape[-1], dtype=torch.float64)
@@ -52,9 +54,9 @@ class PairwiseProducts(Products):
 
     def _chunked(self, left: Tensor, weight: Tensor) -> Tensor:
         """Sums for codes (..., K) and weights (N, K): float64 (..., N)."""
-        rows = left.reshape(-1, left.shape[-1])
-        if not rows.numel() or not weight.numel():
+        if not left.numel() or not weight.numel():
             return torch.zeros(*left.shape[:-1], weight.shape[0], dtype=torch.float64, device=left.device)
+        rows = left.reshape(-1, left.shape[-1])
         step = max(1, _CHUNK // weight.numel())
         weight = weight.contiguous()
         parts = [self.sums(chunk, weight) for chunk in rows.split(step)]

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from laxity.core.errors import PlanError
 from laxity.kernels.analysis import CodeRange, IntArray
 from laxity.kernels.call import Layer
 from laxity.kernels.geometry import Geometry
@@ -216,5 +217,23 @@ class FusedProducts(Products):
 
 
 def working_dtype(bound: float) -> torch.dtype:
-    """The narrowest floating type in which every partial sum up to `bound` is an exact integer."""
+    """The narrowest floating type in which every partial sum up to `bound` is an exact integer.
+
+    Raises:
+        PlanError: there is none.
+    """
+    check_bound(bound)
     return torch.float32 if bound <= EXACT_FLOAT32 else torch.float64
+
+
+def check_bound(bound: float) -> None:
+    """Raise where sums may exceed what float64 holds exactly.
+
+    Raises:
+        PlanError: names the bound.
+    """
+    if bound > EXACT_FLOAT64:
+        raise PlanError(
+            f"sums of products may reach {bound:.3g}, and are exact to 2**53 = 9.01e15; use smaller products or a "
+            "shorter reduction, or laxity.emulate.matmul for sums of 64 bits"
+        )

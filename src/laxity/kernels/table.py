@@ -14,7 +14,7 @@ from laxity.kernels.call import Layer, LayerCall, MatricesCall, address, flat, o
 from laxity.kernels.geometry import Geometry
 from laxity.kernels.layout import Entries, Layout, layout_of
 from laxity.kernels.operators import table_call
-from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling
+from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling, check_bound
 from laxity.kernels.rates import stationary_wins
 from laxity.kernels.stationary import BLOCK, NONE, REACH, Transposed, stationary_call, stationary_codes, transposed
 
@@ -50,7 +50,9 @@ class TableProducts(FusedProducts):
     def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int, reach: int = 0) -> FusedOperand:
         """Row numbers (outputs, reduction) uint8, and the sum of the rows' least products per output."""
         rows = (weight_codes.detach() - self.right[0]).to(torch.uint8).flatten(1).contiguous()
-        wide = rows.shape[1] * self._peak + reach >= NARROW or self.layout.planes > 2
+        bound = rows.shape[1] * self._peak + reach
+        check_bound(bound)
+        wide = bound >= NARROW or self.layout.planes > 2
         layout = self._wide_layout if wide else self.layout
         if layout.entries is Entries.SIGN_MAGNITUDE:
             constants = torch.zeros(len(rows), dtype=torch.int64)

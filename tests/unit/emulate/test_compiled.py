@@ -69,10 +69,14 @@ def network():
 
 def emulated(inputs, choices):
     """Calibrated, and never run before it is compiled."""
+    return approximate(network(), plan_of(choices), calibration=inputs)
+
+
+def plan_of(choices):
     plan = Plan()
     for name in ("conv", "deep", "out"):
         plan = plan.with_(name, *choices)
-    return approximate(network(), plan, calibration=inputs)
+    return plan
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
@@ -184,7 +188,7 @@ def test_weights_that_change_later_count(inputs):
 
 @pytest.mark.parametrize("way", ["deepcopy", "pickle", "state dict", "saved weights"])
 def test_copies_compile_without_having_run(inputs, way, tmp_path):
-    plan = Plan().with_("conv", Integer(input_scheme="affine"), CircuitMultiplier("mitchell8"))
+    plan = plan_of(CHOICES["table with zero-points"])
     model = approximate(network(), plan, calibration=inputs)
     wanted = model(inputs)
     if way == "deepcopy":
@@ -215,8 +219,9 @@ def test_functional_products():
     assert torch.equal(torch.export.export(model, (x,), strict=False).module()(x), wanted)
 
 
-def test_compiled_models_refuse_values_that_are_not_finite(inputs):
-    compiled = torch.compile(emulated(inputs, CHOICES["table"]), backend="eager", fullgraph=True)
+@pytest.mark.parametrize("choice", [CHOICES["table"], FORMATS["zero-points everywhere"]])
+def test_compiled_models_refuse_values_that_are_not_finite(inputs, choice):
+    compiled = torch.compile(emulated(inputs, choice), backend="aot_eager", fullgraph=True)
     bad = inputs.clone()
     bad[0, 0, 0, 0] = torch.nan
     with pytest.raises(DataError, match="input of site 'conv'"):

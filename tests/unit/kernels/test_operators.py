@@ -128,6 +128,7 @@ def test_any_kernel():
             given = codes, weight, geometry.stride, geometry.dilation, geometry.groups, number
             opcheck(OPS.convolve, given)
             assert torch.equal(OPS.convolve(*given), kernel.convolve(codes, kernel.prepare(weight), geometry).double())
+    opcheck(OPS.finite, (torch.randn(3, 4).T, "site"))
     left, right = torch.full((2, 3, 4), 7.0), torch.full((4, 5), -9.0)
     opcheck(OPS.multiply, (left, right, number))
     assert (OPS.multiply(left, right, number) == 4 * table[7, 118]).all()
@@ -135,5 +136,6 @@ def test_any_kernel():
 
 def test_nothing_is_left_out():
     """A new operator needs a test here."""
-    here = {"table", "lowrank", "stationary", "lowrank_pack", "represent", "pass_gradient", "convolve", "multiply"}
-    assert {name.partition("::")[2].partition(".")[0] for name in LIBRARY._op_defs} == here
+    layers = {"table", "lowrank", "stationary", "lowrank_pack"}
+    tested = layers | {"represent", "pass_gradient", "convolve", "multiply", "finite"}
+    assert {name.partition("::")[2].partition(".")[0] for name in LIBRARY._op_defs} == tested
