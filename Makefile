@@ -28,7 +28,8 @@ help:
 
 install: $(STAMP)
 
-# The stamp is written last: an installation that was interrupted is done again.
+# The stamp is written last: an installation that was interrupted is done again. Constraints in the environment hold for
+# the tools that build the kernels too.
 $(STAMP): constraints.txt pyproject.toml CMakeLists.txt $(wildcard src/native/*)
 	@rm -f $@
 	@set -e; \
@@ -48,7 +49,7 @@ $(STAMP): constraints.txt pyproject.toml CMakeLists.txt $(wildcard src/native/*)
 	  "$$found" -m venv --clear "$(VENV)"; \
 	fi
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	PIP_CONSTRAINT='$(CURDIR)/constraints.txt' $(BIN)/python -m pip install --disable-pip-version-check -e '.[$(EXTRAS)]'
 	@touch $@
 
 demo: $(STAMP)
