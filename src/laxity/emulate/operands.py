@@ -24,8 +24,8 @@ def operand_traces(model: nn.Module, inputs: Tensor, *, seed: int, tile_rows: in
     A trace holds, for randomly drawn weights, the activations that meet this weight one output position after the
     other, and the partial sums that arrive from the rows above in the same tile of the array. The draws depend on the
     seed and the site only, so that plans are compared on the same places. Of a product of two activations the right
-    one rests in the array. Where a layer runs more than once, for example at every time step, calls of one sample follow
-    each other; calls of another size than the first are left out.
+    one rests in the array. Where a layer runs more than once, for example at every time step, calls of one sample
+    follow each other; calls of another size than the first are left out.
 
     Args:
         model: calibrated model.

@@ -13,8 +13,8 @@ from laxity.core.errors import PlanError
 from laxity.kernels import Geometry, products_for
 from laxity.kernels.analysis import Factorisation, factorise, reduce_table, signed_table
 from laxity.kernels.factored import FactoredProducts
-from laxity.kernels.geometry import overlap_add
 from laxity.kernels.gather import GatherProducts
+from laxity.kernels.geometry import overlap_add
 
 RANGES = st.sampled_from([(0, 15), (-7, 7), (0, 3), (-1, 1), (0, 255), (-127, 127)])
 MOST = 8
