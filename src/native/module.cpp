@@ -46,14 +46,14 @@ Quantiser quantiser(uintptr_t numbers, uintptr_t map) {
   return {q[0], q[1], q[2], q[3], address<const uint8_t>(map)};
 }
 
-// A number that changes with the contents of some stretches of memory.
+// A number that changes with the contents and the places of some stretches of memory.
 uint64_t fingerprint(const std::string& level_name, const std::vector<uintptr_t>& starts,
                      const std::vector<int64_t>& sizes) {
   if (starts.size() != sizes.size()) throw std::invalid_argument("every stretch of memory has a start and a size");
   const Level& level = level_named(level_name.c_str());
   uint64_t total = 0;
   for (size_t i = 0; i < starts.size(); ++i)
-    total = (total ^ level.fingerprint(address<const uint8_t>(starts[i]), sizes[i])) * 0x9e3779b97f4a7c15ull;
+    total = (total ^ starts[i] ^ level.fingerprint(address<const uint8_t>(starts[i]), sizes[i])) * 0x9e3779b97f4a7c15ull;
   return total;
 }
 

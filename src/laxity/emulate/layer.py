@@ -215,8 +215,9 @@ class EmulatedLayer(Slots):
     def _made_from(self, operand: Operands) -> tuple[tuple[object, ...], tuple[Tensor, ...]]:
         """Everything that a call depends on: objects, and tensors whose contents matter."""
         weight, structure = self._parameters["weight"], self._modules.get("structure")
-        parts = (operand, self.multiplier, self.accumulator, self.gain, self._parameters.get("bias"), structure)
+        parts = (operand, self.multiplier, self.accumulator, structure)
         sources = [weight, *operand.input._buffers.values(), *operand.weight._buffers.values(), self.forced_codes]
+        sources += [self.gain, self._parameters.get("bias")]  # the kernel reads these where they lie
         if structure is not None:
             sources += [*structure.parameters(), *structure.buffers()]
         return parts, tuple(t for t in sources if t is not None)

@@ -14,6 +14,7 @@ from laxity.kernels.geometry import Geometry, overlap_add
 from laxity.kernels.lowrank import LowRankProducts
 from laxity.kernels.products import (
     EXACT_FLOAT64,
+    NARROW,
     Accumulator,
     FusedOperand,
     FusedProducts,
@@ -22,7 +23,7 @@ from laxity.kernels.products import (
     WeightOperand,
 )
 from laxity.kernels.rates import look_up_rate, low_rank_rate
-from laxity.kernels.table import NARROW, TableProducts
+from laxity.kernels.table import TableProducts
 from laxity.kernels.terms import byte_terms
 
 __all__ = [
@@ -52,7 +53,8 @@ def products_for(
 ) -> tuple[Products, float]:
     """Choose the kernel for a multiplier and the code ranges of its operands.
 
-    Tables that are sums of few integer products run on native convolutions; all others by look-up.
+    Tables that are sums of few products of bytes run on dot products, all others by look-up, whichever is faster here;
+    without compiled kernels on native convolutions and by look-up in torch.
 
     Args:
         multiplier: the circuit.

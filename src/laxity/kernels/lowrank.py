@@ -12,10 +12,8 @@ from laxity.kernels.analysis import CodeRange
 from laxity.kernels.call import Layer, LayerCall, MatricesCall, NativeCall, address, empty_result, flat
 from laxity.kernels.geometry import Geometry
 from laxity.kernels.operators import LIBRARY
-from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling, check_bound
+from laxity.kernels.products import NARROW, FusedOperand, FusedProducts, Products, Scaling, check_bound
 from laxity.kernels.terms import BYTE, ByteTerms
-
-NARROW = 2**31
 
 LIBRARY.define(
     "lowrank(Tensor x, Tensor quantiser, Tensor maps, Tensor weights, Tensor constants, "

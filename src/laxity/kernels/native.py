@@ -57,7 +57,7 @@ def threads() -> int:
 
 
 def fingerprint(tensors: Sequence[Tensor]) -> int | None:
-    """A number that changes with the elements of dense tensors on the CPU; None without the compiled module."""
+    """A number that changes with elements and places of dense CPU tensors; None without the compiled module."""
     module = compiled()
     if module is None or level() == "torch":
         return None

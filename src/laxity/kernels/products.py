@@ -15,6 +15,9 @@ from laxity.kernels.analysis import CodeRange, IntArray
 from laxity.kernels.call import Layer
 from laxity.kernels.geometry import Geometry
 
+NARROW = 2**31
+"""Sums up to here fit the narrow accumulators of the compiled kernels."""
+
 EXACT_FLOAT32 = 2.0**24
 EXACT_FLOAT64 = 2.0**53
 
@@ -179,17 +182,20 @@ class FusedProducts(Products):
         """
 
     def prepare(self, weight_codes: Tensor) -> WeightOperand:
-        """Weights for `convolve`; how they are laid out depends on its groups, so that is left to it."""
+        """Weights for `convolve`, which lays them out once for its groups."""
         if weight_codes.device.type != "cpu":
             return self.elsewhere.prepare(weight_codes)
-        return WeightOperand(weight_codes, tuple(weight_codes.shape), 0.0)
+        made: dict[int, FusedOperand] = {}
+        return WeightOperand((weight_codes, made), tuple(weight_codes.shape), 0.0)
 
     def convolve(self, codes: Tensor, weight: WeightOperand, geometry: Geometry) -> Tensor:
         """Sums of products of codes, exact in float64."""
         if codes.device.type != "cpu":
             return self.elsewhere.convolve(codes, weight, geometry)
-        operand = self.ready(weight.data, None, geometry.groups)
-        return self.bind(self._codes, operand, geometry, None, "")(codes).to(torch.float64)
+        weight_codes, made = weight.data
+        if geometry.groups not in made:
+            made[geometry.groups] = self.ready(weight_codes, None, geometry.groups)
+        return self.bind(self._codes, made[geometry.groups], geometry, None, "")(codes).to(torch.float64)
 
     def matmul(self, left: Tensor, right: Tensor) -> Tensor:
         """Sums of products of codes, exact in float64; every matrix of a batch is a group of one call."""

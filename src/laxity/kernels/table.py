@@ -14,11 +14,9 @@ from laxity.kernels.call import Layer, LayerCall, MatricesCall, address, flat, o
 from laxity.kernels.geometry import Geometry
 from laxity.kernels.layout import Entries, Layout, layout_of
 from laxity.kernels.operators import table_call
-from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling, check_bound
+from laxity.kernels.products import NARROW, FusedOperand, FusedProducts, Products, Scaling, check_bound
 from laxity.kernels.rates import stationary_wins
 from laxity.kernels.stationary import BLOCK, NONE, REACH, Transposed, stationary_call, stationary_codes, transposed
-
-NARROW = 2**31
 
 
 class TableProducts(FusedProducts):

@@ -172,3 +172,19 @@ def test_exported_models_compute_the_same():
     model, x = built(), rand(5, 9, 6, seed=1)
     exported = torch.export.export(model, (x,)).module()
     torch.testing.assert_close(exported(x)[0], model(x)[0])
+
+
+def test_parameters_that_move_are_read_where_they_are():
+    """Conversions and sharing move memory under the same parameter, whose contents do not change."""
+    x = torch.rand(4, 6)
+    model = nn.Sequential(nn.Linear(6, 5))
+    plan = Plan().with_("0", Integer(8, 8)).with_("0", CircuitMultiplier("mitchell8"))
+    approximated = approximate(model, plan, calibration=x)
+    wanted = approximated(x)
+    for move in (lambda: approximated.double().float(), approximated.share_memory):
+        move()
+        taken = [torch.full((5,), 1e9) for _ in range(50)]  # what was freed is likely to be reused
+        assert torch.equal(approximated(x), wanted), len(taken)
+    with torch.no_grad():
+        approximated[0].bias.data = approximated[0].bias.data + 1
+    assert torch.allclose(approximated(x), wanted + 1)

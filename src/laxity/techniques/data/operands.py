@@ -26,7 +26,8 @@ class InputCoder(nn.Module, ABC):
         scale: float32 (); a value is ``(code - zero) * scale``.
         zero: float32 (), the code of the value 0; not 0 only for codes that are whole numbers.
         bits: width of the stored word.
-        zeros: code of the value 0 and the fraction of the calibration sample that has it; kernels are chosen by it.
+        zeros: `zero` as a plain number, which models that are traced need, and the fraction of the calibration sample
+            that has this code, by which kernels are chosen.
         holds_nan: codes may be NaN or infinite.
     """
 
