@@ -92,21 +92,12 @@ bool lowrank_batch(const Batch& batch, const LowrankOperand& operand, const int8
                    int threads, const Level& level) {
   const Geometry g = matrix_geometry(batch);
   LowrankShape shape{batch.n, batch.k, 1, 1, {}};
-  int64_t terms = 0;
-  for (const Bundle& bundle : operand.bundles) {
-    shape.terms.push_back(bundle.terms);
-    terms += bundle.terms;
-  }
+  for (const Bundle& bundle : operand.bundles) shape.terms.push_back(bundle.terms);
   return each(batch, threads, [&](Right& right, int64_t index, int inner) {
     if (!right.make(batch, index, level)) return false;
-    thread_local Buffer mapped_memory, packed_memory;
-    const int64_t size = batch.n * batch.k;
-    const uint8_t* rows = right.codes(batch);
-    int8_t* mapped = mapped_memory.get<int8_t>(terms * size + 1);
-    for (int64_t r = 0; r < terms; ++r)
-      for (int64_t i = 0; i < size; ++i) mapped[r * size + i] = weights[r * codes + rows[i]];
+    thread_local Buffer packed_memory;
     int8_t* packed = packed_memory.get<int8_t>(shape.packed_size() + 1);
-    pack_lowrank(shape, mapped, packed);
+    pack_lowrank(shape, right.codes(batch), weights, codes, packed);
     LowrankOperand mine = operand;
     mine.weights = packed;
     mine.constants = right.added(batch);

@@ -359,7 +359,6 @@ const Level* level_avx2() {
     l.represent = represent;
     l.fingerprint = fingerprint;
     l.pass_gradient = pass_gradient;
-    l.fingerprint = fingerprint;
     l.pack = pack;
     l.compress = compress;
     l.arrange = arrange;

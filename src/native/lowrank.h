@@ -24,7 +24,7 @@ struct LowrankOperand {
   bool wide;                 // totals may exceed 31 bits
 };
 
-// The shape of a layer's weights: (terms, outputs, inputs per group, taps), the terms in the order of their bundles.
+// The shape of a layer's weights: (outputs, inputs per group, taps).
 struct LowrankShape {
   int64_t outputs, inputs_per_group, taps, groups;
   std::vector<int64_t> terms;  // of each bundle
@@ -38,7 +38,8 @@ struct LowrankShape {
 
 // Signed bytes [bundle][group][vector][quad][16 outputs][4]; a reduction runs over taps, then terms, then channels
 // padded to a multiple of four. What no weight covers is zero.
-void pack_lowrank(const LowrankShape& shape, const int8_t* weights, int8_t* packed);
+//   rows: weight codes less the least.  maps: (terms, codes), in the order of the bundles.
+void pack_lowrank(const LowrankShape& shape, const uint8_t* rows, const int8_t* maps, int64_t codes, int8_t* packed);
 
 // The quantised, mapped and padded input: one channels-last image per bundle, in which the channels of a group's
 // terms are next to each other and the groups of a sample lie one after the other.

@@ -11,7 +11,7 @@ int64_t LowrankShape::packed_size() const {
   return bytes;
 }
 
-void pack_lowrank(const LowrankShape& shape, const int8_t* weights, int8_t* packed) {
+void pack_lowrank(const LowrankShape& shape, const uint8_t* rows, const int8_t* maps, int64_t codes, int8_t* packed) {
   if (shape.packed_size() == 0) return;
   std::memset(packed, 0, shape.packed_size());
   const int64_t per_group = shape.outputs / shape.groups, inputs = shape.inputs_per_group;
@@ -24,9 +24,10 @@ void pack_lowrank(const LowrankShape& shape, const int8_t* weights, int8_t* pack
       int8_t* to = packed + vector * kVector * length + lane * kQuad;
       for (int64_t tap = 0; tap < shape.taps; ++tap)
         for (int64_t t = 0; t < terms; ++t) {
-          const int8_t* from = weights + ((first + t) * shape.outputs + n) * inputs * shape.taps + tap;
+          const int8_t* map = maps + (first + t) * codes;
+          const uint8_t* from = rows + n * inputs * shape.taps + tap;
           for (int64_t c = 0; c < inputs; c += kQuad, to += kVector * kQuad)
-            for (int64_t i = 0; i < std::min(kQuad, inputs - c); ++i) to[i] = from[(c + i) * shape.taps];
+            for (int64_t i = 0; i < std::min(kQuad, inputs - c); ++i) to[i] = map[from[(c + i) * shape.taps]];
         }
     }
     packed += shape.groups * shape.vectors() * kVector * length;

@@ -16,6 +16,7 @@
 #include "stationary.h"
 #include "sequential.h"
 #include "table.h"
+#include "weights.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -81,6 +82,47 @@ void pass_gradient(const std::string& level_name, int threads, uintptr_t gradien
   });
 }
 
+// Shape: rows, weights of a row, whether they share one scale; and the greatest code.
+WeightShape weight_shape(const std::vector<int64_t>& shape, float top) {
+  if (shape.size() != 3 || shape[0] < 0 || shape[1] < 0 || top < 1)
+    throw std::invalid_argument("the shape of weights, or their greatest code, is wrong");
+  return {shape[0], shape[1], top, shape[2] != 0};
+}
+
+// Returns false where a weight is not finite; outputs are undefined then.
+bool code(const std::string& level_name, int threads, const std::vector<int64_t>& shape, float top, uintptr_t weight,
+          uintptr_t ratio, uintptr_t codes, uintptr_t scale) {
+  const Level& level = level_named(level_name.c_str());
+  const WeightShape weights = weight_shape(shape, top);
+  if (top > 127) throw std::invalid_argument("codes of weights do not fit bytes");
+  const nb::gil_scoped_release release;
+  return code_weights(weights, address<const float>(weight), address<const float>(ratio), threads, level,
+                      address<uint8_t>(codes), address<float>(scale));
+}
+
+void represent_coded(const std::string& level_name, int threads, const std::vector<int64_t>& shape, float top,
+                     uintptr_t weight, uintptr_t scale, uintptr_t out) {
+  const Level& level = level_named(level_name.c_str());
+  const WeightShape weights = weight_shape(shape, top);
+  const nb::gil_scoped_release release;
+  represent_weights(weights, address<const float>(weight), address<const float>(scale), threads, level,
+                    address<float>(out));
+}
+
+void pass_coded_gradient(const std::string& level_name, int threads, const std::vector<int64_t>& shape, float top,
+                         uintptr_t gradient, uintptr_t weight, uintptr_t scale, uintptr_t out) {
+  const Level& level = level_named(level_name.c_str());
+  const WeightShape weights = weight_shape(shape, top);
+  const nb::gil_scoped_release release;
+  pass_weight_gradient(weights, address<const float>(gradient), address<const float>(weight),
+                       address<const float>(scale), threads, level, address<float>(out));
+}
+
+void row_sums(int threads, uintptr_t codes, int64_t rows, int64_t n, uintptr_t values, uintptr_t out) {
+  const nb::gil_scoped_release release;
+  sum_rows(address<const uint8_t>(codes), rows, n, address<const int64_t>(values), threads, address<int64_t>(out));
+}
+
 // Returns false where an input element is not finite; outputs are undefined then.
 bool table_layer(const std::string& level_name, int threads, const std::vector<int64_t>& numbers, uintptr_t x,
                  uintptr_t code, uintptr_t map, uintptr_t codes, uintptr_t table, int64_t rows,
@@ -141,11 +183,11 @@ int64_t lowrank_size(int64_t outputs, int64_t inputs_per_group, int64_t taps, in
   return lowrank_shape(outputs, inputs_per_group, taps, groups, terms).packed_size();
 }
 
-void lowrank_pack(uintptr_t weights, int64_t outputs, int64_t inputs_per_group, int64_t taps, int64_t groups,
-                  const std::vector<int64_t>& terms, uintptr_t packed) {
+void lowrank_pack(uintptr_t rows, uintptr_t maps, int64_t codes, int64_t outputs, int64_t inputs_per_group,
+                  int64_t taps, int64_t groups, const std::vector<int64_t>& terms, uintptr_t packed) {
   const LowrankShape shape = lowrank_shape(outputs, inputs_per_group, taps, groups, terms);
   const nb::gil_scoped_release release;
-  pack_lowrank(shape, address<const int8_t>(weights), address<int8_t>(packed));
+  pack_lowrank(shape, address<const uint8_t>(rows), address<const int8_t>(maps), codes, address<int8_t>(packed));
 }
 
 // Returns false where an input element that some output reads is not finite; outputs are undefined then.
@@ -240,6 +282,10 @@ NB_MODULE(_native, m) {
   m.def("fingerprint", &laxity::fingerprint);
   m.def("represent", &laxity::represent);
   m.def("pass_gradient", &laxity::pass_gradient);
+  m.def("code_weights", &laxity::code);
+  m.def("represent_weights", &laxity::represent_coded);
+  m.def("pass_weight_gradient", &laxity::pass_coded_gradient);
+  m.def("row_sums", &laxity::row_sums);
   m.def("table_layer", &laxity::table_layer);
   m.def("stationary_layer", &laxity::stationary_layer);
   m.def("lowrank_size", &laxity::lowrank_size);

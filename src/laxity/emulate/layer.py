@@ -15,8 +15,8 @@ from laxity.core.op import Site
 from laxity.emulate.accept import Accepted, check_weight
 from laxity.emulate.form import Form, per_output, window_sums
 from laxity.emulate.observe import Observer
-from laxity.emulate.steady import Prepared, steady_call, watched
-from laxity.emulate.straight import StraightLayer, unfelt
+from laxity.emulate.steady import Bound, Prepared, steady_call, watched
+from laxity.emulate.straight import StraightCodes, StraightLayer, unfelt
 from laxity.kernels import (
     Accumulator,
     FusedProducts,
@@ -164,8 +164,8 @@ class EmulatedLayer(Slots):
         if busy or self.operand is None or not self.form.linear or not self.weight.is_cpu:
             return self
         with torch.no_grad():
-            call = self._fused_call(self.operand)
-        return self if call is None else steady_call(self, call, self.weight.shape[1])
+            bound = self._bound(self.operand)
+        return self if bound is None else steady_call(self, bound, self.weight.shape[1])
 
     def _accepted(self) -> Accepted:
         known = self._takes
@@ -178,12 +178,25 @@ class EmulatedLayer(Slots):
 
     def _emulate(self, x: Tensor, operand: Operands, form: Form) -> Tensor:
         with unfelt():
-            call = self._fused_call(operand) if x.device.type == "cpu" and not form.transposed else None
-            found = self._separate(x, operand, form) if call is None else self._fused(x, call, form)
+            bound = self._bound(operand) if x.device.type == "cpu" and not form.transposed else None
+            found = self._separate(x, operand, form) if bound is None else self._fused(x, bound.call, form)
             exact = found.detach()
         if not (torch.is_grad_enabled() and (x.requires_grad or self.trains())):
             return exact
-        return self.with_gradients(exact, x, self.smooth_weight(), form)
+        codes = self._straight_codes(operand) if bound is not None and x.dtype is torch.float32 else None
+        if bound is None or codes is None:
+            return self.with_gradients(exact, x, self.smooth_weight(), form)
+        even, operation = form.backward(x)
+        result: Tensor = StraightCodes.apply(
+            exact, even, self.used_weight(), self.gain, self.bias, codes[0], bound.scale, codes[1], operation
+        )
+        return result
+
+    def _straight_codes(self, operand: Operands) -> tuple[Tensor, int] | None:
+        """Quantiser of the input and greatest weight code, where these say all about both formats."""
+        coder, quantiser = operand.weight, operand.input.quantiser()
+        top = coder.greatest if isinstance(coder, WeightCoder) and self.forced_codes is None else None
+        return None if quantiser is None or top is None else (quantiser, top)
 
     def trains(self) -> bool:
         """Whether weight or bias want gradients."""
@@ -200,17 +213,16 @@ class EmulatedLayer(Slots):
             return y if x.dim() == 2 else y.reshape(*x.shape[:-1], y.shape[1])
         return call(x if form.padding_mode == "zeros" else form.pad(x, 0.0))
 
-    def _fused_call(self, operand: Operands) -> Layer | None:
+    def _bound(self, operand: Operands) -> Bound | None:
         """The layer in one pass with its present weights, or None where it has to be computed step by step."""
         if torch.compiler.is_compiling():
             return self._bind(operand)
         parts, sources = self._made_from(operand)
         if self._prepared is not None and self._prepared.made_from(parts, sources):
-            return self._prepared.call
-        call = self._bind(operand)
-        if call is not None:
-            self._prepared = Prepared.of(call, parts, sources)
-        return call
+            return self._prepared.bound
+        bound = self._bind(operand)
+        self._prepared = None if bound is None else Prepared.of(bound, parts, sources)
+        return bound
 
     def _made_from(self, operand: Operands) -> tuple[tuple[object, ...], tuple[Tensor, ...]]:
         """Everything that a call depends on: objects, and tensors whose contents matter."""
@@ -222,24 +234,32 @@ class EmulatedLayer(Slots):
             sources += [*structure.parameters(), *structure.buffers()]
         return parts, tuple(t for t in sources if t is not None)
 
-    def _bind(self, operand: Operands) -> Layer | None:
+    def _bind(self, operand: Operands) -> Bound | None:
         kernel, unshift = self.products()
         coder, quantiser = operand.weight, operand.input.quantiser()
         if not (isinstance(kernel, FusedProducts) and isinstance(coder, WeightCoder) and coder.symmetric):
             return None
         if quantiser is None:
             return None
+        rows, scale = self._rows(coder, kernel)
+        matrix = self.form.as_convolution(rows)
+        out_scale = (scale * operand.input.scale * unshift).expand(len(matrix)).contiguous()
+        ready = kernel.ready(matrix, self.form.groups, round(-operand.input.zeros[0] / unshift))
+        scaling = Scaling(out_scale, self.gain, self.bias)
+        zeros = operand.input.zeros
+        call = kernel.bind(quantiser, ready, self.form.values_geometry, scaling, self.site.name, zeros)
+        return Bound(call, scale)
+
+    def _rows(self, coder: WeightCoder, kernel: FusedProducts) -> tuple[Tensor, Tensor]:
+        """Weight codes less the least one, uint8, and scales."""
         weight = self.used_weight()
+        found = coder.rows(weight) if self.forced_codes is None else None
+        if found is not None:
+            return found
         check_weight(weight, self.site.name)
         scale, zero = coder.scale_and_zero(weight)
         codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
-        matrix = self.form.as_convolution(codes)
-        correction = -(quantiser[1] * matrix.flatten(1).sum(1, dtype=torch.float64)) / unshift
-        out_scale = (scale * operand.input.scale * unshift).expand(len(matrix)).contiguous()
-        reach = _reach(correction, matrix, kernel, unshift)
-        ready = kernel.ready(matrix, correction.to(torch.int64), self.form.groups, reach)
-        scaling = Scaling(out_scale, self.gain, self.bias)
-        return kernel.bind(quantiser, ready, self.form.values_geometry, scaling, self.site.name, operand.input.zeros)
+        return kernel.rows(codes), scale
 
     def _separate(self, x: Tensor, operand: Operands, form: Form) -> Tensor:
         """Codes, sums and scaling one after the other, for every format, kernel and device."""
@@ -256,13 +276,13 @@ class EmulatedLayer(Slots):
         out_scale = self._expand(scale * operand.input.scale)
         return self._finish(sums.to(torch.float32) * per_output(out_scale, form.linear, sums.dim()))
 
-    def smooth_weight(self) -> Tensor:
-        """What the weight codes stand for, with gradients for the weight."""
+    def smooth_weight(self, scale: Tensor | None = None) -> Tensor:
+        """What the weight codes stand for, with gradients for the weight; `scale` where it is known already."""
         assert self.operand is not None and isinstance(self.operand.weight, WeightCoder)  # noqa: PT018 (it has codes)
         coder, weight = self.operand.weight, self.used_weight()
-        scale, zero = coder.scale_and_zero(weight)
-        codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
-        return coder.represent(weight, codes, scale, zero)
+        if self.forced_codes is None:
+            return coder.smooth(weight, scale)
+        return coder.represent(weight, self.forced_codes, *coder.scale_and_zero(weight))
 
     def with_gradients(self, exact: Tensor, x: Tensor, smooth_weight: Tensor, form: Form | None = None) -> Tensor:
         """The exact values with the gradients of the native operation on what the codes stand for."""
@@ -374,16 +394,6 @@ class EmulatedLayer(Slots):
     def __getstate__(self) -> dict[str, Any]:
         """Leave caches out of copies and pickles."""
         return {**super().__getstate__(), "_cached": None, "_prepared": None}
-
-
-def _reach(correction: Tensor, matrix: Tensor, kernel: Products, unshift: float) -> int:
-    """Bound on the correction for the input's zero-point; one that needs no values while a model is compiled."""
-    if not correction.numel():
-        return 0
-    if torch.compiler.is_compiling():
-        greatest = max(map(abs, kernel.left)) * max(map(abs, kernel.right))
-        return math.ceil(math.prod(matrix.shape[1:]) * greatest / unshift)
-    return int(correction.abs().max())
 
 
 def _same(left: Tensor, right: Tensor) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import is_
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,20 +15,27 @@ from laxity.kernels import native
 from laxity.kernels.call import Layer
 
 
+class Bound(NamedTuple):
+    """A layer with its present weights, and their scales, float32 (outputs,) or (1,)."""
+
+    call: Layer
+    scale: Tensor
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """A layer with its present weights, and what it was made from, to tell when it is out of date."""
 
-    call: Layer
+    bound: Bound
     parts: tuple[object, ...]
     sources: tuple[Tensor, ...]
     fingerprint: int | None
 
     @classmethod
-    def of(cls, call: Layer, parts: tuple[object, ...], sources: tuple[Tensor, ...]) -> Prepared:
-        """A call made from objects, and from tensors with their present contents."""
+    def of(cls, bound: Bound, parts: tuple[object, ...], sources: tuple[Tensor, ...]) -> Prepared:
+        """A layer made from objects, and from tensors with their present contents."""
         dense = all(t.is_contiguous() for t in sources)
-        return cls(call, parts, sources, native.fingerprint(sources) if dense else None)
+        return cls(bound, parts, sources, native.fingerprint(sources) if dense else None)
 
     def made_from(self, parts: tuple[object, ...], sources: tuple[Tensor, ...]) -> bool:
         """Whether these are the same objects, and tensors whose contents have not changed."""
@@ -50,22 +57,22 @@ class Trainable(Protocol):
     def trains(self) -> bool:
         """Whether a parameter wants gradients."""
 
-    def smooth_weight(self) -> Tensor:
+    def smooth_weight(self, scale: Tensor | None = None) -> Tensor:
         """What the weight codes stand for."""
 
     def with_gradients(self, exact: Tensor, x: Tensor, smooth_weight: Tensor) -> Tensor:
         """The exact values with gradients."""
 
 
-def steady_call(layer: Trainable, call: Layer, inputs: int) -> Callable[[Tensor], Tensor]:
+def steady_call(layer: Trainable, bound: Bound, inputs: int) -> Callable[[Tensor], Tensor]:
     """A linear layer for one forward pass, in which it does not change.
 
     Args:
         layer: the layer itself, which takes inputs that do not fit.
-        call: the layer with its present weights.
+        bound: the layer with its present weights.
         inputs: channels that it takes.
     """
-    trains, smooth_weight = layer.trains(), None
+    call, trains, smooth_weight = bound.call, layer.trains(), None
 
     def run(x: Tensor) -> Tensor:
         nonlocal smooth_weight
@@ -74,7 +81,7 @@ def steady_call(layer: Trainable, call: Layer, inputs: int) -> Callable[[Tensor]
         if not (torch.is_grad_enabled() and (trains or x.requires_grad)):
             return call(x)
         if smooth_weight is None:
-            smooth_weight = layer.smooth_weight()
+            smooth_weight = layer.smooth_weight(bound.scale)
         with torch.no_grad():
             exact = call(x)
         return layer.with_gradients(exact, x, smooth_weight)

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from laxity.kernels.represent import pass_gradient, represent
+from laxity.kernels.weights import pass_weight_gradient, represent_weights
+
 
 def unfelt() -> AbstractContextManager[None]:
     """What is computed inside has no gradient; its results are detached.
@@ -38,6 +41,36 @@ class Native:
     output_padding: tuple[int, ...] = ()
     groups: int = 1
 
+    def gradients(
+        self, gradient: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool]
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Gradients of input, weight and bias, those that are wanted."""
+        of_x, of_weight, of_bias = wanted
+        if self.linear:
+            rows = gradient.reshape(-1, gradient.shape[-1])
+            return (
+                gradient @ weight if of_x else None,
+                rows.T @ x.reshape(-1, x.shape[-1]) if of_weight else None,
+                rows.sum(0) if of_bias else None,
+            )
+        found: tuple[Tensor | None, Tensor | None, Tensor | None] = torch.ops.aten.convolution_backward(
+            gradient, x, weight, [gradient.shape[1]] if of_bias else None, self.stride, self.padding, self.dilation,
+            self.transposed, self.output_padding, self.groups, wanted,
+        )  # fmt: skip
+        return found
+
+    def all_gradients(
+        self, gradient: Tensor, x: Tensor, weight: Tensor, gain: Tensor, wanted: tuple[bool, bool, bool]
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """The same for ``native(x, weight) * gain + bias``."""
+        if not torch.compiler.is_compiling() and bool((gain == 1.0).all()):
+            return self.gradients(gradient, x, weight, wanted)
+        tail = 0 if self.linear else gradient.dim() - 2
+        scaled = gradient * gain.reshape(-1, *([1] * tail))
+        for_x, for_weight, _ = self.gradients(scaled, x, weight, (*wanted[:2], False))
+        over = [d for d in range(gradient.dim()) if d != gradient.dim() - 1 - tail]
+        return for_x, for_weight, gradient.sum(over) if wanted[2] else None
+
 
 class StraightLayer(torch.autograd.Function):
     """``values`` forward; backward the gradients of ``native(x, weight) * gain + bias``.
@@ -59,24 +92,51 @@ class StraightLayer(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of x, weight and bias."""
         x, weight, gain = ctx.saved_tensors
+        _, of_x, of_weight, _, of_bias, _ = ctx.needs_input_grad
         native: Native = ctx.native
-        needs = ctx.needs_input_grad
-        tail = 0 if native.linear else gradient.dim() - 2
-        for_bias = None
-        if needs[4]:
-            over = [d for d in range(gradient.dim()) if d != gradient.dim() - 1 - tail]
-            for_bias = gradient.sum(over)
-        scaled = gradient * gain.reshape(-1, *([1] * tail))
-        if native.linear:
-            for_x = scaled @ weight if needs[1] else None
-            rows = scaled.reshape(-1, scaled.shape[-1])
-            for_weight = rows.T @ x.reshape(-1, x.shape[-1]) if needs[2] else None
-        else:
-            for_x, for_weight, _ = torch.ops.aten.convolution_backward(
-                scaled, x, weight, None, native.stride, native.padding, native.dilation, native.transposed,
-                native.output_padding, native.groups, (needs[1], needs[2], False),
-            )  # fmt: skip
+        for_x, for_weight, for_bias = native.all_gradients(gradient, x, weight, gain, (of_x, of_weight, of_bias))
         return None, for_x, for_weight, None, for_bias, None
+
+
+class StraightCodes(torch.autograd.Function):
+    """The same with what the integer codes of `x` and `weight` stand for, which is computed in the backward pass.
+
+    Gradients are zero where `x` or `weight` is clipped.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        values: Tensor,
+        x: Tensor,
+        weight: Tensor,
+        gain: Tensor,
+        bias: Tensor | None,
+        quantiser: Tensor,
+        scale: Tensor,
+        top: int,
+        native: Native,
+    ) -> Tensor:
+        """Return `values` and remember operands and codes."""
+        ctx.save_for_backward(x, weight, gain, quantiser, scale)
+        ctx.top, ctx.native = top, native
+        return values.view_as(values)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of x, weight and bias."""
+        x, weight, gain, quantiser, scale = ctx.saved_tensors
+        _, of_x, of_weight, _, of_bias, *_ = ctx.needs_input_grad
+        native: Native = ctx.native
+        smooth_x, smooth_weight = represent(x, quantiser), represent_weights(weight, scale, ctx.top)
+        wanted = of_x, of_weight, of_bias
+        for_x, for_weight, for_bias = native.all_gradients(gradient, smooth_x, smooth_weight, gain, wanted)
+        if for_x is not None:
+            for_x = pass_gradient(for_x, x, quantiser)
+        if for_weight is not None:
+            for_weight = pass_weight_gradient(for_weight, weight, scale, ctx.top)
+        return None, for_x, for_weight, None, for_bias, None, None, None, None
 
 
 class StraightProduct(torch.autograd.Function):

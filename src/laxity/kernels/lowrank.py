@@ -14,13 +14,14 @@ from laxity.kernels.geometry import Geometry
 from laxity.kernels.operators import LIBRARY
 from laxity.kernels.products import NARROW, FusedOperand, FusedProducts, Products, Scaling, check_bound
 from laxity.kernels.terms import BYTE, ByteTerms
+from laxity.kernels.weights import row_sums
 
 LIBRARY.define(
     "lowrank(Tensor x, Tensor quantiser, Tensor maps, Tensor weights, Tensor constants, "
     "Tensor? scale, Tensor? gain, Tensor? bias, int[] geometry, int[] terms, int[] factors, bool wide, str site)"
     " -> Tensor"
 )
-LIBRARY.define("lowrank_pack(Tensor weights, int groups, int[] terms) -> Tensor")
+LIBRARY.define("lowrank_pack(Tensor rows, Tensor maps, int groups, int[] terms) -> Tensor")
 
 
 class LowRankProducts(FusedProducts):
@@ -50,18 +51,14 @@ class LowRankProducts(FusedProducts):
         count = len(self._maps)
         return f"{native.level()} dot products of bytes, {count} term{'' if count == 1 else 's'}"
 
-    def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int, reach: int = 0) -> FusedOperand:
+    def ready(self, rows: Tensor, groups: int, slope: int = 0) -> FusedOperand:
         """Mapped weights in the order of the kernel, and what is added to every sum."""
-        taps = weight_codes.shape[2:]
-        rows = (weight_codes.detach() - self.right[0]).to(torch.int64).flatten(1)
-        constants = self._constant[rows].sum(1)
-        constants = constants if offset is None else constants + offset
-        mapped = self._weights[:, rows].reshape(len(self._weights), *weight_codes.shape[:2], math.prod(taps))
-        packed: Tensor = torch.ops.laxity.lowrank_pack(mapped.contiguous(), groups, self._counts)
-        bound = rows.shape[1] * self._bound + reach
+        rows = rows.contiguous()
+        constant, more = self.sloped(self._constant, slope)
+        bound = math.prod(rows.shape[1:]) * (self._bound + more)
         check_bound(bound)
-        wide = bound >= NARROW
-        return FusedOperand((packed, constants), tuple(taps), wide)
+        packed: Tensor = torch.ops.laxity.lowrank_pack(rows, self._weights, groups, self._counts)
+        return FusedOperand((packed, row_sums(rows.flatten(1), constant)), tuple(rows.shape[2:]), bound >= NARROW)
 
     def bind(
         self,
@@ -94,19 +91,20 @@ class LowRankProducts(FusedProducts):
         return call(left, quantiser, right, right_quantiser, scale, site)
 
 
-def _pack(weights: Tensor, groups: int, terms: list[int]) -> Tensor:
+def _pack(rows: Tensor, maps: Tensor, groups: int, terms: list[int]) -> Tensor:
     module = native.compiled()
     assert module is not None  # low rank in bytes is chosen only where the module is
-    _, outputs, inputs, taps = weights.shape
-    packed = torch.empty(_packed_size(weights, groups, terms), dtype=torch.int8)
-    module.lowrank_pack(address(weights), outputs, inputs, taps, groups, terms, address(packed))
+    outputs, inputs, *taps = rows.shape
+    packed = torch.empty(_packed_size(rows, groups, terms), dtype=torch.int8)
+    sizes = maps.shape[1], outputs, inputs, math.prod(taps), groups
+    module.lowrank_pack(address(rows), address(maps), *sizes, terms, address(packed))
     return packed
 
 
-def _packed_size(weights: Tensor, groups: int, terms: list[int]) -> int:
-    _, outputs, inputs, taps = weights.shape
+def _packed_size(rows: Tensor, groups: int, terms: list[int]) -> int:
+    outputs, inputs, *taps = rows.shape
     vectors, padded = -(-(outputs // groups) // 16), -(-inputs // 4) * 4
-    return groups * vectors * 16 * taps * padded * sum(terms)
+    return groups * vectors * 16 * math.prod(taps) * padded * sum(terms)
 
 
 def lowrank_call(  # noqa: PLR0917 (the operator's arguments)
@@ -154,8 +152,8 @@ def _lowrank_fake(  # noqa: PLR0917 (the operator's arguments)
 
 
 @torch.library.register_fake("laxity::lowrank_pack", lib=LIBRARY)
-def _pack_fake(weights: Tensor, groups: int, terms: list[int]) -> Tensor:
-    return weights.new_empty(_packed_size(weights, groups, terms))
+def _pack_fake(rows: Tensor, maps: Tensor, groups: int, terms: list[int]) -> Tensor:
+    return maps.new_empty(_packed_size(rows, groups, terms))
 
 
 LIBRARY.impl("lowrank", _lowrank, "CPU")

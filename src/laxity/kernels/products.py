@@ -55,16 +55,14 @@ class FusedOperand:
         tensors: kernel specific.
         kernel: taps per spatial dimension.
         wide: sums may exceed 31 bits.
-        offset: int64 (outputs,), what was asked to be added to every sum, or None.
-        reach: bound on its magnitude.
+        slope: times the weight's code, what was asked to be added to every product.
         other: the same weights in other forms, made when they are first wanted.
     """
 
     tensors: tuple[Tensor, ...]
     kernel: tuple[int, ...]
     wide: bool
-    offset: Tensor | None = None
-    reach: int = 0
+    slope: int = 0
     other: dict[int, tuple[Tensor, ...]] = field(default_factory=dict)
 
 
@@ -125,15 +123,25 @@ class FusedProducts(Products):
         self._codes = torch.tensor([1.0, 0.0, float(left[0]), float(left[1])])
 
     @abstractmethod
-    def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int, reach: int = 0) -> FusedOperand:
+    def ready(self, rows: Tensor, groups: int, slope: int = 0) -> FusedOperand:
         """Bring weight codes (outputs, inputs per group, *kernel) on the CPU into the form that `bind` wants.
 
         Args:
-            weight_codes: whole numbers, float32.
-            offset: int64 (outputs,), added to every sum; None for nothing.
+            rows: codes less the least code, uint8.
             groups: of the convolution.
-            reach: bound on the magnitude of `offset`.
+            slope: times the weight's code, is added to every product; what a zero-point of the input takes off.
         """
+
+    def rows(self, weight_codes: Tensor) -> Tensor:
+        """Weight codes, whole numbers in floating point, as `ready` wants them."""
+        return (weight_codes.detach() - self.right[0]).to(torch.uint8)
+
+    def sloped(self, values: Tensor, slope: int) -> tuple[Tensor, int]:
+        """What is added per weight code, int64 (weight codes,), with the slope, and the slope's greatest magnitude."""
+        if not slope:
+            return values, 0
+        codes = torch.arange(self.right[0], self.right[1] + 1)
+        return values + slope * codes, abs(slope) * max(map(abs, self.right))
 
     @abstractmethod
     def bind(
@@ -194,7 +202,7 @@ class FusedProducts(Products):
             return self.elsewhere.convolve(codes, weight, geometry)
         weight_codes, made = weight.data
         if geometry.groups not in made:
-            made[geometry.groups] = self.ready(weight_codes, None, geometry.groups)
+            made[geometry.groups] = self.ready(self.rows(weight_codes), geometry.groups)
         return self.bind(self._codes, made[geometry.groups], geometry, None, "")(codes).to(torch.float64)
 
     def matmul(self, left: Tensor, right: Tensor) -> Tensor:
@@ -206,7 +214,7 @@ class FusedProducts(Products):
     def product(self, left: Tensor, quantiser: Tensor, right: Tensor, scaling: Scaling | None, site: str) -> Tensor:
         """Quantise `left` (..., M, K), multiply with codes `right` (..., K, N) and scale; see `bind`."""
         if right.dim() == 2:
-            operand = self.ready(right.T[:, :, None], None, 1)
+            operand = self.ready(self.rows(right.T[:, :, None]), 1)
             rows = left.reshape(-1, left.shape[-1])
             sums = self.bind(quantiser, operand, Geometry((1,), (1,), 1), scaling, site)(rows)
             return sums.reshape(*left.shape[:-1], right.shape[-1])
@@ -217,7 +225,7 @@ class FusedProducts(Products):
             return left.new_zeros((*shape, m, n))
         a = left.expand(*shape, m, k).reshape(groups, m, k).permute(0, 2, 1).reshape(1, groups * k, m)
         w = right.expand(*shape, k, n).transpose(-1, -2).reshape(groups * n, k, 1)
-        operand = self.ready(w, None, groups)
+        operand = self.ready(self.rows(w), groups)
         sums = self.bind(quantiser, operand, Geometry((1,), (1,), groups), scaling, site)(a)
         return sums.reshape(*shape, n, m).transpose(-1, -2)
 

@@ -26,6 +26,12 @@ def represent(x: Tensor, quantiser: Tensor) -> Tensor:
     return result
 
 
+def pass_gradient(gradient: Tensor, x: Tensor, quantiser: Tensor) -> Tensor:
+    """The gradient where `represent` does not clip, else 0."""
+    result: Tensor = torch.ops.laxity.pass_gradient(gradient, x, quantiser)
+    return result
+
+
 def _represent_by_torch(x: Tensor, quantiser: Tensor) -> Tensor:
     scale, zero, low, high = quantiser.unbind()
     return (torch.clamp(torch.round(x / scale) + zero, low, high) - zero) * scale

@@ -17,6 +17,7 @@ from laxity.kernels.operators import table_call
 from laxity.kernels.products import NARROW, FusedOperand, FusedProducts, Products, Scaling, check_bound
 from laxity.kernels.rates import stationary_wins
 from laxity.kernels.stationary import BLOCK, NONE, REACH, Transposed, stationary_call, stationary_codes, transposed
+from laxity.kernels.weights import row_sums
 
 
 class TableProducts(FusedProducts):
@@ -45,19 +46,19 @@ class TableProducts(FusedProducts):
         how = "sign and 128" if layout.entries is Entries.SIGN_MAGNITUDE else str(layout.entries.count)
         return f"{native.level()} look-up, {how} entries, {layout.planes} x {layout.bits} bits"
 
-    def ready(self, weight_codes: Tensor, offset: Tensor | None, groups: int, reach: int = 0) -> FusedOperand:
+    def ready(self, rows: Tensor, groups: int, slope: int = 0) -> FusedOperand:
         """Row numbers (outputs, reduction) uint8, and the sum of the rows' least products per output."""
-        rows = (weight_codes.detach() - self.right[0]).to(torch.uint8).flatten(1).contiguous()
-        bound = rows.shape[1] * self._peak + reach
+        taps, rows = tuple(rows.shape[2:]), rows.flatten(1).contiguous()
+        _, more = self.sloped(self.layout.least, slope)
+        bound = rows.shape[1] * (self._peak + more)
         check_bound(bound)
         wide = bound >= NARROW or self.layout.planes > 2
         layout = self._wide_layout if wide else self.layout
-        if layout.entries is Entries.SIGN_MAGNITUDE:
+        if layout.entries is Entries.SIGN_MAGNITUDE and not slope:
             constants = torch.zeros(len(rows), dtype=torch.int64)
         else:
-            constants = layout.least[rows.to(torch.int64)].sum(1)
-        constants = constants if offset is None else constants + offset
-        return FusedOperand((rows, constants), tuple(weight_codes.shape[2:]), wide, offset, reach)
+            constants = row_sums(rows, self.sloped(layout.least, slope)[0])
+        return FusedOperand((rows, constants), taps, wide, slope)
 
     def bind(
         self,
@@ -123,13 +124,12 @@ class TableProducts(FusedProducts):
 
     def _codes_at_rest(self, weight: FusedOperand, form: Transposed, groups: int) -> tuple[Tensor, Tensor, bool]:
         rows = weight.tensors[0]
+        values, more = self.sloped(form.zero_row, weight.slope)
         if form.skip not in weight.other:
-            constants = form.zero_row[rows.to(torch.int64)].sum(1)
-            constants = constants if weight.offset is None else constants + weight.offset
-            weight.other[form.skip] = stationary_codes(rows, groups, math.prod(weight.kernel)), constants
+            weight.other[form.skip] = stationary_codes(rows, groups, math.prod(weight.kernel)), row_sums(rows, values)
         codes, constants = weight.other[form.skip]
         bound = (1 << (form.layout.planes * form.layout.bits)) + int(form.layout.least.abs().max())
-        return codes, constants, rows.shape[1] * bound + weight.reach >= NARROW
+        return codes, constants, rows.shape[1] * (bound + more) >= NARROW
 
 
 class Faster:

@@ -87,8 +87,9 @@ class Layer:
         self.shape, self.terms, self.factors = shape, terms, factors
         count, n = sum(terms), shape.out_channels
         self.maps = torch.from_numpy(rng.integers(0, 256, (count, 256)).astype(np.uint8))
-        weights = rng.integers(-128, 128, (count, n, shape.inputs, *shape.kernel))
-        self.weights = torch.from_numpy(weights.astype(np.int8))
+        rows = rng.integers(0, 256, (n, shape.inputs, *shape.kernel)).astype(np.uint8)
+        maps = rng.integers(-128, 128, (count, 256)).astype(np.int8)
+        self.rows, self.weight_maps = torch.from_numpy(rows), torch.from_numpy(maps)
         self.low = int(rng.choice([-128, -7, 0]))
         self.high = self.low + int(rng.choice([15, 127, 255]))
         self.zero = int(rng.choice([self.low - 3, self.low, 0, 5, self.high]))
@@ -99,6 +100,11 @@ class Layer:
         self.scale, self.gain, self.bias = (
             torch.from_numpy(rng.uniform(-1, 1, n).astype(np.float32)) for _ in range(3)
         )
+
+    @property
+    def weights(self):
+        """Mapped weights, int8 (terms, outputs, inputs, *kernel)."""
+        return self.weight_maps[:, self.rows.long()]
 
     def sums(self):
         """Sums over the mapped codes, int64."""
@@ -129,7 +135,8 @@ class Layer:
         shape = self.shape
         sizes = (shape.out_channels, shape.inputs, math.prod(shape.kernel), shape.groups, self.terms)
         packed = torch.empty(native.lowrank_size(*sizes), dtype=torch.int8)
-        native.lowrank_pack(self.weights.data_ptr(), *sizes, packed.data_ptr())
+        places = self.rows.data_ptr(), self.weight_maps.data_ptr(), self.weight_maps.shape[1]
+        native.lowrank_pack(*places, *sizes, packed.data_ptr())
         return packed
 
     def run(self, level, threads, x, y, *, wide=False, biased=True):
@@ -182,7 +189,8 @@ def test_linear_layers_are_exact(rows, inputs, outputs, level, threads):
 def test_sums_beyond_31_bits_are_exact(level, inputs, kernel):
     layer = Layer(Shape(1, 1, inputs, 5, (1, 1, 4), (1, 1, kernel)), [1, 1], [1, 10**6])
     layer.maps[:] = 255
-    layer.weights[:, :, 3:] = -128
+    layer.weight_maps[:, 1:] = -128
+    layer.rows[:, 3:] = 1
     assert layer.sums().abs().max() > 2**40
     layer.check(level, 2, wide=True)
 
@@ -192,7 +200,7 @@ def test_extreme_bytes_do_not_saturate(level):
     layer = Layer(Shape(1, 1, 64, 16, (1, 4, 4), (1, 3, 3)), [1], [1])
     layer.maps[:] = 255
     for weight in (-128, 127):
-        layer.weights[:] = weight
+        layer.weight_maps[:] = weight
         layer.check(level, 1)
 
 
@@ -200,7 +208,7 @@ def test_extreme_bytes_do_not_saturate(level):
 def test_intermediate_sums_may_exceed_31_bits(level):
     """Only the total has to fit: two bundles of large factors cancel."""
     layer = Layer(Shape(1, 1, 64, 16, (1, 1, 20)), [1, 1], [10**6, 1 - 10**6])
-    layer.maps[1], layer.weights[1] = layer.maps[0], layer.weights[0]
+    layer.maps[1], layer.weight_maps[1] = layer.maps[0], layer.weight_maps[0]
     layer.check(level, 2)
 
 

@@ -49,7 +49,7 @@ def arguments(name, layout):
     assert isinstance(kernel, {"table": TableProducts, "lowrank": LowRankProducts}[name])
     taken = []
     for (x, weight, geometry), scaled in itertools.product(samples(layout), (True, False)):
-        operand = kernel.ready(weight, None, geometry.groups)
+        operand = kernel.ready(kernel.rows(weight), geometry.groups)
         taken.append((x, kernel.bind(QUANTISER, operand, geometry, scaling(len(weight)) if scaled else None, "site")))
     return taken
 
@@ -88,7 +88,7 @@ def test_activations_at_rest(layout):
     form = kernel._transposed(3)
     assert form is not None
     for x, weight, geometry in samples(layout):
-        operand = kernel.ready(weight, None, geometry.groups)
+        operand = kernel.ready(kernel.rows(weight), geometry.groups)
         rows, taps = operand.tensors[0], weight[0, 0].numel()
         constants = form.zero_row[rows.to(torch.int64)].sum(1)
         for scaled in (scaling(len(weight)), None):
@@ -105,8 +105,9 @@ def test_activations_at_rest(layout):
 @COMPILED
 @pytest.mark.parametrize("terms", [[1], [2, 1]])
 def test_packing(terms):
-    weights = torch.randint(-128, 128, (sum(terms), 6, 3, 4), dtype=torch.int8)
-    opcheck(OPS.lowrank_pack, (weights, 2, terms))
+    rows = torch.randint(0, 99, (6, 3, 4), dtype=torch.uint8)
+    maps = torch.randint(-128, 128, (sum(terms), 99), dtype=torch.int8)
+    opcheck(OPS.lowrank_pack, (rows, maps, 2, terms))
 
 
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
@@ -115,6 +116,13 @@ def test_represented_values(memory):
     opcheck(OPS.represent, (x.requires_grad_(True), QUANTISER))
     assert torch.equal(represent(x, QUANTISER), ((x / 0.02).round() + 3).clamp(0, 255).sub(3) * QUANTISER[0])
     opcheck(OPS.pass_gradient, (torch.randn(2, 3, 4, 5), x.detach(), QUANTISER))
+
+
+def test_represented_weights():
+    weight, scale = torch.randn(5, 3, 2, requires_grad=True), torch.rand(5) * 0.02 + 0.001
+    for given in (scale, scale[:1]):
+        opcheck(OPS.represent_weights, (weight, given, 31))
+        opcheck(OPS.pass_weight_gradient, (torch.randn(5, 3, 2), weight.detach(), given, 31))
 
 
 def test_any_kernel():
@@ -137,5 +145,6 @@ def test_any_kernel():
 def test_nothing_is_left_out():
     """A new operator needs a test here."""
     layers = {"table", "lowrank", "stationary", "lowrank_pack"}
-    tested = layers | {"represent", "pass_gradient", "convolve", "multiply", "finite"}
+    elementwise = {"represent", "pass_gradient", "represent_weights", "pass_weight_gradient"}
+    tested = layers | elementwise | {"convolve", "multiply", "finite"}
     assert {name.partition("::")[2].partition(".")[0] for name in LIBRARY._op_defs} == tested

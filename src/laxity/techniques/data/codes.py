@@ -15,6 +15,7 @@ from laxity.core.demand import EXACT_MULTIPLIER, IntArray
 from laxity.core.errors import DataError, PlanError
 from laxity.kernels import Accumulator, Products
 from laxity.kernels.analysis import signed_table
+from laxity.kernels.weights import code_rows, represent_weights
 from laxity.kernels.wide import integer_products
 from laxity.techniques.data.operands import InputCoder, Operands, ScalarProduct, WeightCoder, straight_through
 from laxity.techniques.data.ranges import input_limits, weight_ratio
@@ -162,6 +163,26 @@ class WeightCode(WeightCoder):
         free = torch.round(weight.detach() / s) + z
         inside = (free >= low) & (free <= high)
         return straight_through((codes - z) * s, weight * inside)
+
+    def rows(self, weight: Tensor) -> tuple[Tensor, Tensor] | None:
+        """See `WeightCoder.rows`."""
+        top = self.greatest
+        if top is None or self.bits > 8 or torch.compiler.is_compiling():
+            return None
+        return code_rows(weight.detach(), self.ratio, top)
+
+    @property
+    def greatest(self) -> int | None:
+        """See `WeightCoder.greatest`."""
+        by_rows = self.symmetric and (self.axis == 0 or not self.per_channel)
+        return self.code_range[1] if by_rows else None
+
+    def smooth(self, weight: Tensor, scale: Tensor | None = None) -> Tensor:
+        """See `WeightCoder.smooth`."""
+        top = self.greatest
+        if top is None:
+            return super().smooth(weight)
+        return represent_weights(weight, self.scale_and_zero(weight)[0] if scale is None else scale, top)
 
     def _rows(self, weight: Tensor) -> Tensor:
         return weight.movedim(self.axis, 0).flatten(1) if self.per_channel else weight.reshape(1, -1)

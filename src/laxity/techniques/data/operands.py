@@ -106,6 +106,31 @@ class WeightCoder(nn.Module, ABC):
     def represent(self, weight: Tensor, codes: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
         """The value that `codes` stand for; gradient 1 where rounding alone gives a code, 0 where it is clipped."""
 
+    def rows(self, weight: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Codes less the least code, uint8 in the shape of the weight, and scales, in one pass where that is possible.
+
+        None where it is not, or where the weight holds NaN or infinite values.
+        """
+        return None
+
+    @property
+    def greatest(self) -> int | None:
+        """The greatest code where codes are ``clamp(round(w / scale), -greatest, greatest)``, else None.
+
+        There is one scale then, or one per entry of the weight's first dimension.
+        """
+        return None
+
+    def smooth(self, weight: Tensor, scale: Tensor | None = None) -> Tensor:
+        """What the codes of a weight stand for, with gradients as `represent` gives them.
+
+        Args:
+            weight: float32.
+            scale: what `scale_and_zero` says, where it is known already.
+        """
+        scale, zero = self.scale_and_zero(weight)
+        return self.represent(weight, self.codes(weight, scale, zero), scale, zero)
+
     def stored(self, codes: Tensor) -> Tensor:
         """Codes as whole numbers that lie in memory, float32; integer codes are stored as they are."""
         return codes
