@@ -18,12 +18,13 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
     "core": set(),
-    "circuits": {"core"},
+    "eda": {"core"},
+    "circuits": {"core", "eda"},
     "faults": {"core"},
     "run": {"core"},
     "models": {"core"},
-    "targets": {"core", "circuits"},
-    "rtl": {"core", "circuits"},
+    "targets": {"core", "eda", "circuits"},
+    "rtl": {"core", "eda", "circuits"},
     "task": {"core", "models"},
     "sites": {"core", "models", "task"},
     "kernels": {"core", "circuits"},
@@ -36,7 +37,7 @@ CHAIN = ("techniques", "emulate", "evaluation", "search", "artifacts", "cli")
 
 ALSO = {"evaluation": {"targets", "faults"}, "search": {"run"}, "artifacts": {"rtl"}}
 
-WITHOUT_TORCH = ("core", "circuits", "targets", "faults", "rtl", "run")
+WITHOUT_TORCH = ("core", "eda", "circuits", "targets", "faults", "rtl", "run")
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 MAX_DIGITS_BYTES = 200_000
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}
