@@ -16,7 +16,7 @@ VENV ?= .venv
 JOBS ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := prune,images,dev
+EXTRAS := prune,images,rtl,dev
 
 help:
 	@echo 'make demo     install, then approximate the embedded task: runs/demo/report.html'

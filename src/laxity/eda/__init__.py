@@ -1,1 +1,1 @@
-"""External design tools: found, run in a fenced folder, and their answers read; nothing here knows what a circuit is."""
+"""External design tools: found, run in a fenced folder, answers read; nothing here knows what a circuit is."""
