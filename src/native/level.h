@@ -47,7 +47,7 @@ struct Lanes {
 // are below the number of entries; those of kSigned have a sign in bit 7, with which they stand for the complement.
 enum class Entries { k64, k128, k256, kSigned, kCount };
 
-inline int entry_count(Entries entries) {
+constexpr int entry_count(Entries entries) {
   return entries == Entries::k64 ? 64 : entries == Entries::k256 ? 256 : 128;
 }
 
@@ -60,7 +60,7 @@ using TableMicro = void (*)(const uint8_t* a, const uint32_t* offset, const uint
 
 // 8-bit entries are widened one by one, 7-bit ones in pairs, 6-bit ones in fours.
 constexpr int kWidths = 3;
-inline int width_index(int bits) { return 8 - bits; }
+constexpr int width_index(int bits) { return 8 - bits; }
 inline int64_t table_chunk(int bits) { return bits == 8 ? 256 : bits == 7 ? 512 : 1024; }
 
 struct Level {

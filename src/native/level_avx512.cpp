@@ -291,46 +291,14 @@ void scaled_lanes(const int32_t* acc, int32_t shift, const Lanes& l, float* out)
   }
 }
 
-template <Entries E, int PLANES, int BITS>
-void fill_blocks(Level& level) {
-  auto& to = level.table[static_cast<int>(E)][PLANES - 1][8 - BITS];
-  to[0] = micro<E, PLANES, BITS, 1>;
-  to[1] = micro<E, PLANES, BITS, 2>;
-  to[2] = micro<E, PLANES, BITS, 3>;
-  to[3] = micro<E, PLANES, BITS, 4>;
-}
-
-template <Entries E>
-void fill(Level& level) {
-  fill_blocks<E, 1, 8>(level);
-  fill_blocks<E, 1, 7>(level);
-  fill_blocks<E, 1, 6>(level);
-  fill_blocks<E, 2, 8>(level);
-  fill_blocks<E, 2, 7>(level);
-  fill_blocks<E, 2, 6>(level);
-}
+#include "level_fill.inl"
 
 }  // namespace
 
 const Level* level_avx512() {
   static const Level level = [] {
-    Level l{};
-    l.name = "avx512";
-    l.quantise = quantise;
-    l.quantise_planes = quantise_planes;
-    l.represent = represent;
-    l.fingerprint = fingerprint;
-    l.pass_gradient = pass_gradient;
-    l.pack = pack;
-    l.compress = compress;
-    l.scaled = scaled;
-    l.scaled_lanes = scaled_lanes;
-    l.natural = natural;
+    Level l = functions("avx512");
     fill_lowrank_avx512(l.lowrank);
-    fill<Entries::k64>(l);
-    fill<Entries::k128>(l);
-    fill<Entries::k256>(l);
-    fill<Entries::kSigned>(l);
     return l;
   }();
   return &level;

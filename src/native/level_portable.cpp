@@ -48,21 +48,23 @@ int64_t compress(const uint8_t* codes, int64_t n, uint8_t skip, uint32_t base, u
   return found;
 }
 
-template <int COUNT, bool SIGNED, int PLANES, int BITS, int BLOCKS>
+template <Entries E, int PLANES, int BITS, int BLOCKS>
 void micro(const uint8_t* a, const uint32_t* offset, const uint8_t* row, const uint8_t* table, int64_t k, int32_t* acc,
            bool first) {
+  constexpr int kCount = entry_count(E);
+  constexpr bool kSign = E == Entries::kSigned;
   constexpr int kFlip = (1 << (BITS * PLANES)) - 1;
   if (first) std::memset(acc, 0, sizeof(int32_t) * kBlock * BLOCKS);
   for (int64_t i = 0; i < k; ++i) {
-    const uint8_t* planes = table + static_cast<int64_t>(row[i]) * PLANES * COUNT;
-    int32_t values[SIGNED ? 2 * COUNT : COUNT];
-    for (int e = 0; e < COUNT; ++e) {
-      values[e] = planes[e] + (PLANES == 2 ? planes[COUNT + e] << BITS : 0);
-      if (SIGNED) values[COUNT + e] = values[e] ^ kFlip;
+    const uint8_t* planes = table + static_cast<int64_t>(row[i]) * PLANES * kCount;
+    int32_t values[kSign ? 2 * kCount : kCount];
+    for (int e = 0; e < kCount; ++e) {
+      values[e] = planes[e] + (PLANES == 2 ? planes[kCount + e] << BITS : 0);
+      if (kSign) values[kCount + e] = values[e] ^ kFlip;
     }
     const uint8_t* index = a + offset[i];
     for (int m = 0; m < kBlock * BLOCKS; ++m) {
-      const auto value = static_cast<uint32_t>(values[SIGNED ? index[m] : index[m] & (COUNT - 1)]);
+      const auto value = static_cast<uint32_t>(values[kSign ? index[m] : index[m] & (kCount - 1)]);
       acc[m] = static_cast<int32_t>(static_cast<uint32_t>(acc[m]) + value);
     }
   }
@@ -90,48 +92,14 @@ void scaled_lanes(const int32_t* acc, int32_t shift, const Lanes& lanes, float* 
   }
 }
 
-template <Entries E, int PLANES, int BITS>
-void fill_blocks(Level& level) {
-  constexpr int kCount = E == Entries::k64 ? 64 : E == Entries::k256 ? 256 : 128;
-  constexpr bool kSign = E == Entries::kSigned;
-  auto& to = level.table[static_cast<int>(E)][PLANES - 1][8 - BITS];
-  to[0] = micro<kCount, kSign, PLANES, BITS, 1>;
-  to[1] = micro<kCount, kSign, PLANES, BITS, 2>;
-  to[2] = micro<kCount, kSign, PLANES, BITS, 3>;
-  to[3] = micro<kCount, kSign, PLANES, BITS, 4>;
-}
-
-template <Entries E>
-void fill(Level& level) {
-  fill_blocks<E, 1, 8>(level);
-  fill_blocks<E, 1, 7>(level);
-  fill_blocks<E, 1, 6>(level);
-  fill_blocks<E, 2, 8>(level);
-  fill_blocks<E, 2, 7>(level);
-  fill_blocks<E, 2, 6>(level);
-}
+#include "level_fill.inl"
 
 }  // namespace
 
 const Level* level_portable() {
   static const Level level = [] {
-    Level l{};
-    l.name = "portable";
-    l.quantise = quantise;
-    l.quantise_planes = quantise_planes;
-    l.represent = represent;
-    l.fingerprint = fingerprint;
-    l.pass_gradient = pass_gradient;
-    l.pack = pack;
-    l.compress = compress;
-    l.scaled = scaled;
-    l.scaled_lanes = scaled_lanes;
-    l.natural = natural;
+    Level l = functions("portable");
     fill_lowrank_portable(l.lowrank);
-    fill<Entries::k64>(l);
-    fill<Entries::k128>(l);
-    fill<Entries::k256>(l);
-    fill<Entries::kSigned>(l);
     return l;
   }();
   return &level;
