@@ -9,18 +9,13 @@ from torch import Tensor
 
 from laxity.kernels import native
 from laxity.kernels.analysis import CodeRange
-from laxity.kernels.call import Layer, LayerCall, MatricesCall, NativeCall, address, empty_result, flat
+from laxity.kernels.call import Layer, MatricesCall, NativeCall, address, flat
 from laxity.kernels.geometry import Geometry
-from laxity.kernels.operators import LIBRARY
+from laxity.kernels.operators import LIBRARY, layer_operator
 from laxity.kernels.products import NARROW, FusedOperand, FusedProducts, Products, Scaling, check_bound
 from laxity.kernels.terms import BYTE, ByteTerms
 from laxity.kernels.weights import row_sums
 
-LIBRARY.define(
-    "lowrank(Tensor x, Tensor quantiser, Tensor maps, Tensor weights, Tensor constants, "
-    "Tensor? scale, Tensor? gain, Tensor? bias, int[] geometry, int[] terms, int[] factors, bool wide, str site)"
-    " -> Tensor"
-)
 LIBRARY.define("lowrank_pack(Tensor rows, Tensor maps, int groups, int[] terms) -> Tensor")
 
 
@@ -72,13 +67,10 @@ class LowRankProducts(FusedProducts):
         """One call."""
         packed, constants = weight.tensors
         scale, gain, bias = (scaling.scale, scaling.gain, scaling.bias) if scaling else (None, None, None)
-        arguments = (
-            quantiser, self._maps, packed, constants, scale, gain, bias, flat(geometry, weight.kernel), self._counts,
-            self._factors, weight.wide, site,
+        return lowrank_layer(
+            quantiser, self._maps, packed, constants, scale, gain, bias, flat(geometry, weight.kernel),
+            [*self._counts, *self._factors], weight.wide, site,
         )  # fmt: skip
-        if torch.compiler.is_compiling():
-            return lambda x: torch.ops.laxity.lowrank(x, *arguments)
-        return LayerCall(lowrank_call(*arguments), lambda x: torch.ops.laxity.lowrank(x, *arguments))
 
     def matrices(
         self, left: Tensor, quantiser: Tensor, right: Tensor, right_quantiser: Tensor, scale: Tensor, site: str
@@ -116,39 +108,17 @@ def lowrank_call(  # noqa: PLR0917 (the operator's arguments)
     gain: Tensor | None,
     bias: Tensor | None,
     geometry: list[int],
-    terms: list[int],
-    factors: list[int],
+    layout: list[int],
     wide: bool,
     site: str,
 ) -> NativeCall:
-    """The compiled function with everything but the input."""
+    """The compiled function with everything but the input; `layout` holds the terms and the factor of each bundle."""
+    bundles = len(layout) // 2
+    terms, factors = layout[:bundles], layout[bundles:]
     kept = (quantiser, maps, weights, constants, scale, gain, bias)
     q, maps_at, weights_at, *rest = (address(t) for t in kept)
     middle = [q, maps_at, terms, factors, weights_at, wide, *rest]
     return NativeCall("lowrank_layer", middle, len(constants), geometry, site, scaled=scale is not None, kept=kept)
-
-
-def _lowrank(x: Tensor, *arguments: object) -> Tensor:
-    return lowrank_call(*arguments)(x)  # type: ignore[arg-type]
-
-
-@torch.library.register_fake("laxity::lowrank", lib=LIBRARY)
-def _lowrank_fake(  # noqa: PLR0917 (the operator's arguments)
-    x: Tensor,
-    quantiser: Tensor,
-    maps: Tensor,
-    weights: Tensor,
-    constants: Tensor,
-    scale: Tensor | None,
-    gain: Tensor | None,
-    bias: Tensor | None,
-    geometry: list[int],
-    terms: list[int],
-    factors: list[int],
-    wide: bool,
-    site: str,
-) -> Tensor:
-    return empty_result(x, len(constants), geometry, scaled=scale is not None)
 
 
 @torch.library.register_fake("laxity::lowrank_pack", lib=LIBRARY)
@@ -156,5 +126,5 @@ def _pack_fake(rows: Tensor, maps: Tensor, groups: int, terms: list[int]) -> Ten
     return maps.new_empty(_packed_size(rows, groups, terms))
 
 
-LIBRARY.impl("lowrank", _lowrank, "CPU")
+lowrank_layer = layer_operator("lowrank", "Tensor maps, Tensor weights", lowrank_call)
 LIBRARY.impl("lowrank_pack", _pack, "CPU")

@@ -1,4 +1,4 @@
-"""The torch library of the compiled kernels: the look-up with weights at rest, and what all operators share.
+"""The torch library of the compiled kernels: how operators of layers are registered.
 
 Every operator takes float32 inputs, quantises them, adds products in integers and returns scaled float32 values, or
 the integer sums. The CPU implementations are the compiled module's; other devices use `Products` of torch operations.
@@ -6,60 +6,50 @@ the integer sums. The CPU implementations are the compiled module's; other devic
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from laxity.kernels.call import NativeCall, address, empty_result
+from laxity.kernels.call import Layer, LayerCall, NativeCall, empty_result
 
 LIBRARY = torch.library.Library("laxity", "DEF")
 
-LIBRARY.define(
-    "table(Tensor x, Tensor quantiser, Tensor? index, Tensor codes, Tensor table, Tensor constants, "
-    "Tensor? scale, Tensor? gain, Tensor? bias, int[] geometry, int[] layout, bool wide, str site) -> Tensor"
-)
 
+def layer_operator(name: str, operands: str, call: Callable[..., NativeCall]) -> Callable[..., Layer]:
+    """Register ``laxity::name``: a whole layer for float32 `x`, by the compiled module on the CPU.
 
-def table_call(  # noqa: PLR0917 (the operator's arguments)
-    quantiser: Tensor,
-    index: Tensor | None,
-    codes: Tensor,
-    table: Tensor,
-    constants: Tensor,
-    scale: Tensor | None,
-    gain: Tensor | None,
-    bias: Tensor | None,
-    geometry: list[int],
-    layout: list[int],
-    wide: bool,
-    site: str,
-) -> NativeCall:
-    """The compiled function with everything but the input."""
-    kept = (quantiser, index, codes, table, constants, scale, gain, bias)
-    middle = [address(t) for t in kept[:4]] + [*layout, wide] + [address(t) for t in kept[4:]]
-    return NativeCall("table_layer", middle, len(codes), geometry, site, scaled=scale is not None, kept=kept)
+    Args:
+        name: of the operator.
+        operands: its own arguments, in the language of torch's schemas, between those that all layers have.
+        call: makes the compiled function of all arguments but the input; `constants`, `scale`, `geometry` among them.
 
+    Returns:
+        What makes a layer of all arguments but the input.
+    """
+    LIBRARY.define(
+        f"{name}(Tensor x, Tensor quantiser, {operands}, Tensor constants, Tensor? scale, Tensor? gain, Tensor? bias, "
+        "int[] geometry, int[] layout, bool wide, str site) -> Tensor"
+    )
+    signature = inspect.signature(call)
 
-def _table(x: Tensor, *arguments: object) -> Tensor:
-    return table_call(*arguments)(x)  # type: ignore[arg-type]
+    def run(x: Tensor, *arguments: object) -> Tensor:
+        return call(*arguments)(x)
 
+    def fake(x: Tensor, *arguments: object) -> Tensor:
+        given = signature.bind(*arguments).arguments
+        return empty_result(x, len(given["constants"]), given["geometry"], scaled=given["scale"] is not None)
 
-@torch.library.register_fake("laxity::table", lib=LIBRARY)
-def _table_fake(  # noqa: PLR0917 (the operator's arguments)
-    x: Tensor,
-    quantiser: Tensor,
-    index: Tensor | None,
-    codes: Tensor,
-    table: Tensor,
-    constants: Tensor,
-    scale: Tensor | None,
-    gain: Tensor | None,
-    bias: Tensor | None,
-    geometry: list[int],
-    layout: list[int],
-    wide: bool,
-    site: str,
-) -> Tensor:
-    return empty_result(x, len(codes), geometry, scaled=scale is not None)
+    LIBRARY.impl(name, run, "CPU")
+    torch.library.register_fake(f"laxity::{name}", fake, lib=LIBRARY)
+    operator = getattr(torch.ops.laxity, name)
 
+    def layer(*arguments: object) -> Layer:
+        def traced(x: Tensor) -> Tensor:
+            result: Tensor = operator(x, *arguments)
+            return result
 
-LIBRARY.impl("table", _table, "CPU")
+        return traced if torch.compiler.is_compiling() else LayerCall(call(*arguments), traced)
+
+    return layer

@@ -10,20 +10,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from laxity.kernels.analysis import CodeRange, IntArray
-from laxity.kernels.call import NativeCall, address, empty_result
+from laxity.kernels.call import NativeCall, address
 from laxity.kernels.layout import Layout, plain_layout
-from laxity.kernels.operators import LIBRARY
+from laxity.kernels.operators import layer_operator
 
 BLOCK = 64
 NONE = -1
 """No code is left out."""
 REACH = 1 << 32
 """Weights of one group, padded to blocks, that the kernel can address."""
-
-LIBRARY.define(
-    "stationary(Tensor x, Tensor quantiser, Tensor codes, Tensor table, Tensor offsets, Tensor constants, "
-    "Tensor? scale, Tensor? gain, Tensor? bias, int[] geometry, int[] layout, bool wide, str site) -> Tensor"
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,27 +90,4 @@ def stationary_call(  # noqa: PLR0917 (the operator's arguments)
     return NativeCall("stationary_layer", middle, len(constants), geometry, site, scaled=scale is not None, kept=kept)
 
 
-def _stationary(x: Tensor, *arguments: object) -> Tensor:
-    return stationary_call(*arguments)(x)  # type: ignore[arg-type]
-
-
-@torch.library.register_fake("laxity::stationary", lib=LIBRARY)
-def _stationary_fake(  # noqa: PLR0917 (the operator's arguments)
-    x: Tensor,
-    quantiser: Tensor,
-    codes: Tensor,
-    table: Tensor,
-    offsets: Tensor,
-    constants: Tensor,
-    scale: Tensor | None,
-    gain: Tensor | None,
-    bias: Tensor | None,
-    geometry: list[int],
-    layout: list[int],
-    wide: bool,
-    site: str,
-) -> Tensor:
-    return empty_result(x, len(constants), geometry, scaled=scale is not None)
-
-
-LIBRARY.impl("stationary", _stationary, "CPU")
+stationary_layer = layer_operator("stationary", "Tensor codes, Tensor table, Tensor offsets", stationary_call)

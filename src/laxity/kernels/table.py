@@ -10,13 +10,13 @@ from torch import Tensor
 
 from laxity.kernels import native
 from laxity.kernels.analysis import CodeRange, IntArray
-from laxity.kernels.call import Layer, LayerCall, MatricesCall, address, flat, output_size
+from laxity.kernels.call import Layer, MatricesCall, NativeCall, address, flat, output_size
 from laxity.kernels.geometry import Geometry
 from laxity.kernels.layout import Entries, Layout, layout_of
-from laxity.kernels.operators import table_call
+from laxity.kernels.operators import layer_operator
 from laxity.kernels.products import NARROW, FusedOperand, FusedProducts, Products, Scaling, check_bound
 from laxity.kernels.rates import stationary_wins
-from laxity.kernels.stationary import BLOCK, NONE, REACH, Transposed, stationary_call, stationary_codes, transposed
+from laxity.kernels.stationary import BLOCK, NONE, REACH, Transposed, stationary_codes, stationary_layer, transposed
 from laxity.kernels.weights import row_sums
 
 
@@ -74,24 +74,20 @@ class TableProducts(FusedProducts):
         rows, constants = weight.tensors
         scale, gain, bias = (scaling.scale, scaling.gain, scaling.bias) if scaling else (None, None, None)
         shape = flat(geometry, weight.kernel)
-        arguments = (
+        streaming = table_layer(
             quantiser, layout.index, rows, layout.table, constants, scale, gain, bias, shape, layout.numbers,
             weight.wide, site,
         )  # fmt: skip
-        if torch.compiler.is_compiling():
-            return lambda x: torch.ops.laxity.table(x, *arguments)
-        streaming = LayerCall(table_call(*arguments), lambda x: torch.ops.laxity.table(x, *arguments))
-        form = None if weight.wide else self._transposed(zeros[0])
+        form = None if weight.wide or torch.compiler.is_compiling() else self._transposed(zeros[0])
         if form is None:
             return streaming
 
         def at_rest() -> Layer:
             codes, shifted, wide = self._codes_at_rest(weight, form, geometry.groups)
-            arguments = (
+            return stationary_layer(
                 quantiser, codes, form.layout.table, form.layout.least, shifted, scale, gain, bias, shape,
                 form.numbers, wide, site,
             )  # fmt: skip
-            return LayerCall(stationary_call(*arguments), lambda x: torch.ops.laxity.stationary(x, *arguments))
 
         return Faster(
             streaming, at_rest, lambda x: self._rests(x, weight, shape, form, zeros[1] if form.skip != NONE else 0.0)
@@ -156,3 +152,26 @@ class Faster:
         if self._other is None:
             self._other = self._make()
         return self._other(x)
+
+
+def table_call(  # noqa: PLR0917 (the operator's arguments)
+    quantiser: Tensor,
+    index: Tensor | None,
+    codes: Tensor,
+    table: Tensor,
+    constants: Tensor,
+    scale: Tensor | None,
+    gain: Tensor | None,
+    bias: Tensor | None,
+    geometry: list[int],
+    layout: list[int],
+    wide: bool,
+    site: str,
+) -> NativeCall:
+    """The compiled function with everything but the input."""
+    kept = (quantiser, index, codes, table, constants, scale, gain, bias)
+    middle = [address(t) for t in kept[:4]] + [*layout, wide] + [address(t) for t in kept[4:]]
+    return NativeCall("table_layer", middle, len(constants), geometry, site, scaled=scale is not None, kept=kept)
+
+
+table_layer = layer_operator("table", "Tensor? index, Tensor codes, Tensor table", table_call)
