@@ -12,6 +12,13 @@ namespace {
 // ---------------------------------------------------------------------------------------------------- quantising
 
 constexpr int64_t kAhead = 256;  // elements that are fetched before they are needed
+constexpr int64_t kFarthest = (int64_t{1} << 31) / 16;  // stride that offsets of 32 bits reach
+
+INLINE __m512 gathered(const float* x, int64_t stride, int64_t n) {
+  alignas(64) float line[16] = {};
+  for (int64_t i = 0; i < n; ++i) line[i] = x[i * stride];
+  return _mm512_load_ps(line);
+}
 
 bool quantise(const float* x, int64_t stride, int64_t n, const Quantiser& q, uint8_t* out) {
   const Encoder encoder(q);
@@ -21,9 +28,9 @@ bool quantise(const float* x, int64_t stride, int64_t n, const Quantiser& q, uin
   for (int64_t i = 0; i < n; i += 16) {
     const __mmask16 live = n - i >= 16 ? 0xffff : static_cast<__mmask16>((1u << (n - i)) - 1);
     _mm_prefetch(x + (i + kAhead) * stride, _MM_HINT_T0);
-    const __m512 v = stride == 1
-                         ? _mm512_maskz_loadu_ps(live, x + i)
-                         : _mm512_mask_i32gather_ps(_mm512_setzero_ps(), live, lanes, x + i * stride, 4);
+    const __m512 v = stride == 1           ? _mm512_maskz_loadu_ps(live, x + i)
+                     : stride >= kFarthest ? gathered(x + i * stride, stride, n - i < 16 ? n - i : 16)
+                     : _mm512_mask_i32gather_ps(_mm512_setzero_ps(), live, lanes, x + i * stride, 4);
     _mm_mask_storeu_epi8(out + i, live, encoder.translate(encoder.encode(v, bad)));
   }
   return bad == 0;

@@ -90,6 +90,8 @@ def factorise(table: IntArray, left: CodeRange, right: CodeRange, limit: int) ->
     exact = np.multiply.outer(a, w)
     if np.array_equal(table, exact):
         return Factorisation(a[None], w[None])
+    if not table.any():
+        return Factorisation(np.zeros_like(a)[None], np.zeros_like(w)[None])
     found = []
     direct = _integer_factors(table, a, w, limit)
     if direct is not None:
