@@ -1,6 +1,7 @@
 """Multipliers by name: ``dadda8``, ``drum8_4``, ``bam8_6_2``, signed ``drum8s_4``.
 
-A name is the family, the operand width, an ``s`` for signed operands, and the parameters joined by underscores.
+A name is the family, the operand width, an ``s`` for signed operands, and the parameters joined by underscores; last
+parameters that have their default may be left out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from laxity.circuits.cells import CellLibrary, default_library
 from laxity.circuits.family import MULTIPLIERS, Family
 from laxity.circuits.multiplier import Multiplier
 from laxity.circuits.netlist import Circuit
-from laxity.circuits.signed import sign_magnitude
 from laxity.circuits.timing import delay_ns
 from laxity.core.errors import CircuitError, RegistryError
 from laxity.core.registry import did_you_mean
@@ -40,9 +40,8 @@ def parse(name: str) -> tuple[Family, int, bool, tuple[int, ...]]:
         known = names() + names(signed=True)
         raise RegistryError(f"unknown multiplier {name!r}{did_you_mean(name, known)}")
     family = MULTIPLIERS[kind]
-    width, parameters = int(digits), tuple(int(p) for p in rest.split("_")[1:])
-    family.check(width, parameters)
-    return family, width, bool(sign), parameters
+    width = int(digits)
+    return family, width, bool(sign), family.check(width, [int(p) for p in rest.split("_")[1:]])
 
 
 @functools.lru_cache(maxsize=512)
@@ -53,8 +52,7 @@ def circuit(name: str) -> Circuit:
         RegistryError, CircuitError: as `parse`.
     """
     family, width, signed, parameters = parse(name)
-    core = family.build(width, parameters)
-    return sign_magnitude(core, _name(family, width, signed, parameters)) if signed else core
+    return family.build(width, parameters, signed=signed)
 
 
 @functools.lru_cache(maxsize=512)
@@ -79,7 +77,7 @@ def names(width: int = 8, *, signed: bool = False) -> list[str]:
     for kind in MULTIPLIERS.names():
         family = MULTIPLIERS[kind]
         if width in family.widths:
-            found += [_name(family, width, signed, tuple(parameters)) for parameters in family.grid(width)]
+            found += [family.circuit_name(width, parameters, signed=signed) for parameters in family.grid(width)]
     return found
 
 
@@ -122,12 +120,6 @@ def describe(name: str, library: CellLibrary | None = None) -> dict[str, str | i
         "error_at_zero_operand": metrics.error_at_zero_operand,
         "table_sha256": multiplier.table_sha256,
     }
-
-
-def _name(family: Family, width: int, signed: bool, parameters: tuple[int, ...]) -> str:
-    if not signed:
-        return family.circuit_name(width, parameters)
-    return f"{family.name}{width}s" + "".join(f"_{p}" for p in parameters)
 
 
 def require_circuit(multiplier: Multiplier) -> Circuit:

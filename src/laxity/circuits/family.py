@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from laxity.circuits.builder import CircuitBuilder
 from laxity.circuits.formula import Formula
 from laxity.circuits.netlist import Circuit
+from laxity.circuits.signed import sign_magnitude
 from laxity.core.errors import CircuitError
 from laxity.core.registry import Registry
 
@@ -27,12 +28,14 @@ class Parameter:
         meaning: what it does, in words.
         low: smallest value for a given operand width.
         high: largest value for a given operand width.
+        default: value that circuit names leave out; only for the last parameters. None: the value is always written.
     """
 
     name: str
     meaning: str
     low: Callable[[int], int]
     high: Callable[[int], int]
+    default: int | None = None
 
 
 Generate = Callable[..., Sequence[int]]
@@ -41,16 +44,19 @@ Generate = Callable[..., Sequence[int]]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Unsigned n x n multipliers of one kind.
+    """n x n multipliers of one kind.
 
     Attributes:
         name: letters only; the start of circuit names.
-        generate: adds the gates of one multiplier to a builder and returns the 2n product bits.
+        generate: adds the gates of one unsigned multiplier to a builder and returns the 2n product bits.
         parameters: in the order in which a circuit name lists them.
         grid: parameter values of the default catalogue for a width.
         source: publication that defines the family.
         widths: operand widths that the family can build.
-        formula: what the netlist computes in closed form, for operands too wide for a table; None where it has none.
+        formula: what the unsigned netlist computes in closed form, for operands too wide for a table; None where it has
+            none.
+        generate_signed: as `generate`, for two's complement operands and product, where the method itself is signed.
+            None: sign and magnitude around the unsigned multiplier.
     """
 
     name: str
@@ -60,50 +66,68 @@ class Family:
     source: str
     widths: tuple[int, ...] = tuple(range(MIN_WIDTH, MAX_WIDTH + 1))
     formula: Formula | None = None
+    generate_signed: Generate | None = None
 
     @property
     def definition(self) -> str:
         """What the family computes: the docstring of its generator."""
         return (self.generate.__doc__ or "").strip()
 
-    def circuit_name(self, width: int, parameters: Sequence[int] = ()) -> str:
-        """Name of the unsigned circuit, for example ``"bam8_6_2"``."""
-        return f"{self.name}{width}" + "".join(f"_{p}" for p in parameters)
+    def circuit_name(self, width: int, parameters: Sequence[int] = (), *, signed: bool = False) -> str:
+        """Name of a circuit, for example ``"bam8_6_2"``, signed ``"bam8s_6_2"``; trailing defaults are left out."""
+        written = list(parameters)
+        while written and written[-1] == self.parameters[len(written) - 1].default:
+            written.pop()
+        return f"{self.name}{width}{'s' * signed}" + "".join(f"_{p}" for p in written)
 
-    def check(self, width: int, parameters: Sequence[int]) -> None:
-        """Check width and parameters.
+    def check(self, width: int, parameters: Sequence[int]) -> tuple[int, ...]:
+        """Check width and parameters, and return all parameters, those with defaults included.
 
         Raises:
             CircuitError: an unsupported width, a wrong number of parameters, or one out of range; names the range.
         """
         if width not in self.widths:
             raise CircuitError(f"{self.name} exists for operand widths {_spans(self.widths)}, not {width}")
-        if len(parameters) != len(self.parameters):
+        defaults = [p.default for p in self.parameters[len(parameters) :] if p.default is not None]
+        complete = (*parameters, *defaults)
+        if len(complete) != len(self.parameters):
             wanted = ", ".join(p.name for p in self.parameters) or "no parameters"
             given = ", ".join(map(str, parameters)) or "none"
             raise CircuitError(f"{self.name}{width} takes {wanted}, got {given}; write {self._pattern(width)}")
-        for parameter, value in zip(self.parameters, parameters, strict=True):
+        for parameter, value in zip(self.parameters, complete, strict=True):
             low, high = parameter.low(width), parameter.high(width)
             if not low <= value <= high:
                 name = self.circuit_name(width, parameters)
                 raise CircuitError(f"{parameter.name}={value} in {name!r} is out of range; use {low}..{high}")
+        return complete
 
-    def build(self, width: int, parameters: Sequence[int] = ()) -> Circuit:
+    def build(self, width: int, parameters: Sequence[int] = (), *, signed: bool = False) -> Circuit:
         """Return the netlist with input ports a and b (width bits each) and output port p (2 * width bits).
+
+        Args:
+            width: operand width in bits.
+            parameters: of the family; those with defaults may be left out from the end.
+            signed: operands and product are two's complement.
 
         Raises:
             CircuitError: as `check`.
         """
-        self.check(width, parameters)
-        builder = CircuitBuilder(self.circuit_name(width, parameters), self.source)
+        complete = self.check(width, parameters)
+        if signed and self.generate_signed is None:
+            return sign_magnitude(self.build(width, complete), self.circuit_name(width, complete, signed=True))
+        native = self.generate_signed if signed else None
+        source = f"{self.source}; two's complement" if native else self.source
+        builder = CircuitBuilder(self.circuit_name(width, complete, signed=signed), source)
         a, b = builder.input("a", width), builder.input("b", width)
         with builder.block("multiplier"):
-            product = self.generate(builder, a, b, *parameters)
+            product = (native or self.generate)(builder, a, b, *complete)
         builder.output("p", product)
         return builder.build()
 
     def _pattern(self, width: int) -> str:
-        return f"{self.name}{width}" + "".join(f"_<{p.name}>" for p in self.parameters)
+        required = "".join(f"_<{p.name}>" for p in self.parameters if p.default is None)
+        optional = "".join(f"[_<{p.name}>" for p in self.parameters if p.default is not None)
+        return f"{self.name}{width}{required}{optional}" + "]" * optional.count("[")
 
 
 MULTIPLIERS: Registry[Family] = Registry("multiplier family", "laxity.multipliers")
@@ -118,17 +142,30 @@ def multiplier_family(
     grid: Callable[[int], Sequence[tuple[int, ...]]] = lambda width: [()],
     widths: Sequence[int] = tuple(range(MIN_WIDTH, MAX_WIDTH + 1)),
     formula: Formula | None = None,
+    signed: Generate | None = None,
 ) -> Callable[[Generate], Family]:
     """Return a decorator that turns a generator function into a registered `Family`.
 
+    Args:
+        name: see `Family`, as for all that follow.
+        source: of the definition.
+        parameters: in the order of names; those with defaults come last.
+        grid: of the default catalogue.
+        widths: that can be built.
+        formula: of the unsigned multiplier.
+        signed: generator of the two's complement multiplier, where sign and magnitude are not wanted.
+
     Raises:
-        CircuitError: the name holds anything but lower-case letters.
+        CircuitError: the name holds anything but lower-case letters, or a parameter without default follows one with.
     """
     if not (name.isalpha() and name.isascii() and name.islower()):
         raise CircuitError(f"multiplier family name {name!r} must be lower-case letters, as in 'drum'")
+    optional = [p.default is not None for p in parameters]
+    if optional != sorted(optional):
+        raise CircuitError(f"parameters of multiplier family {name!r} with defaults must come last")
 
     def wrap(generate: Generate) -> Family:
-        family = Family(name, generate, tuple(parameters), grid, source, tuple(widths), formula)
+        family = Family(name, generate, tuple(parameters), grid, source, tuple(widths), formula, signed)
         return MULTIPLIERS.register(name)(family)
 
     return wrap
