@@ -88,6 +88,8 @@ struct Level {
   void (*natural)(const int32_t* acc, const int32_t* base, int32_t* out);
   // One block of acc + shift + the lanes' constants, scaled.
   void (*scaled_lanes)(const int32_t* acc, int32_t shift, const Lanes& lanes, float* out);
+  // out[j * out_pitch + c] = x[c * pitch + j] for up to 16 channels c and any number of positions j.
+  void (*transpose)(const float* x, int64_t pitch, int64_t channels, int64_t positions, float* out, int64_t out_pitch);
   LowrankLevel lowrank;
 };
 

@@ -329,6 +329,35 @@ void scaled_lanes(const int32_t* acc, int32_t shift, const Lanes& l, float* out)
   }
 }
 
+INLINE void transpose8(const float* x, int64_t pitch, float* out, int64_t out_pitch) {
+  __m256 r[8], t[8];
+  UNROLL for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(x + i * pitch);
+  UNROLL for (int i = 0; i < 8; i += 4) {
+    const __m256 a = _mm256_unpacklo_ps(r[i], r[i + 1]), b = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    const __m256 c = _mm256_unpacklo_ps(r[i + 2], r[i + 3]), d = _mm256_unpackhi_ps(r[i + 2], r[i + 3]);
+    t[i] = _mm256_shuffle_ps(a, c, 0x44);
+    t[i + 1] = _mm256_shuffle_ps(a, c, 0xee);
+    t[i + 2] = _mm256_shuffle_ps(b, d, 0x44);
+    t[i + 3] = _mm256_shuffle_ps(b, d, 0xee);
+  }
+  UNROLL for (int i = 0; i < 4; ++i) {
+    _mm256_storeu_ps(out + i * out_pitch, _mm256_permute2f128_ps(t[i], t[i + 4], 0x20));
+    _mm256_storeu_ps(out + (i + 4) * out_pitch, _mm256_permute2f128_ps(t[i], t[i + 4], 0x31));
+  }
+}
+
+void transpose(const float* x, int64_t pitch, int64_t channels, int64_t positions, float* out, int64_t out_pitch) {
+  const int64_t whole_channels = channels / 8 * 8, whole = positions / 8 * 8;
+  for (int64_t j = 0; j < whole; j += 8) {
+    for (int64_t c = 0; c < whole_channels; c += 8)
+      transpose8(x + c * pitch + j, pitch, out + j * out_pitch + c, out_pitch);
+    for (int64_t i = j; i < j + 8; ++i)
+      for (int64_t c = whole_channels; c < channels; ++c) out[i * out_pitch + c] = x[c * pitch + i];
+  }
+  for (int64_t j = whole; j < positions; ++j)
+    for (int64_t c = 0; c < channels; ++c) out[j * out_pitch + c] = x[c * pitch + j];
+}
+
 #include "level_fill.inl"
 
 }  // namespace

@@ -49,7 +49,9 @@ bool quantise_planes(const float* x, int64_t pixel_stride, int64_t pixels, int64
       __m128i rows[16];
       for (int i = 0; i < 16; ++i) {
         if (i < here) {
-          const __m512 v = _mm512_maskz_loadu_ps(live, x + (p + i) * pixel_stride + c);
+          const float* from = x + (p + i) * pixel_stride + c;
+          _mm_prefetch(from + 16 * pixel_stride, _MM_HINT_T0);
+          const __m512 v = _mm512_maskz_loadu_ps(live, from);
           rows[i] = encoder.translate(encoder.encode(v, bad));
         } else {
           rows[i] = _mm_setzero_si128();
@@ -295,6 +297,45 @@ void scaled_lanes(const int32_t* acc, int32_t shift, const Lanes& l, float* out)
     const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(l.scale + i));
     _mm512_storeu_ps(out + i, _mm512_add_ps(_mm512_mul_ps(product, _mm512_loadu_ps(l.gain + i)),
                                             _mm512_loadu_ps(l.bias + i)));
+  }
+}
+
+// Four by four floats within the quarters of four registers.
+INLINE void transpose_quarters(__m512* r) {
+  const __m512 a = _mm512_unpacklo_ps(r[0], r[1]), b = _mm512_unpackhi_ps(r[0], r[1]);
+  const __m512 c = _mm512_unpacklo_ps(r[2], r[3]), d = _mm512_unpackhi_ps(r[2], r[3]);
+  r[0] = _mm512_shuffle_ps(a, c, 0x44);
+  r[1] = _mm512_shuffle_ps(a, c, 0xee);
+  r[2] = _mm512_shuffle_ps(b, d, 0x44);
+  r[3] = _mm512_shuffle_ps(b, d, 0xee);
+}
+
+// Sixteen by sixteen floats: quarters are transposed, then change places.
+INLINE void transpose_floats(__m512 r[16]) {
+  UNROLL for (int i = 0; i < 4; ++i) transpose_quarters(r + 4 * i);
+  UNROLL for (int i = 0; i < 4; ++i) {
+    const __m512 a = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x44), b = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xee);
+    const __m512 c = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x44);
+    const __m512 d = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xee);
+    r[i] = _mm512_shuffle_f32x4(a, c, 0x88);
+    r[i + 4] = _mm512_shuffle_f32x4(a, c, 0xdd);
+    r[i + 8] = _mm512_shuffle_f32x4(b, d, 0x88);
+    r[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
+  }
+}
+
+void transpose(const float* x, int64_t pitch, int64_t channels, int64_t positions, float* out, int64_t out_pitch) {
+  const __mmask16 wide = static_cast<__mmask16>((1u << channels) - 1);
+  for (int64_t j = 0; j < positions; j += 16) {
+    const int64_t here = positions - j < 16 ? positions - j : 16;
+    const __mmask16 live = static_cast<__mmask16>((1u << here) - 1);
+    __m512 r[16];
+    UNROLL for (int c = 0; c < 16; ++c)
+      r[c] = c < channels ? _mm512_maskz_loadu_ps(live, x + c * pitch + j) : _mm512_setzero_ps();
+    transpose_floats(r);
+    UNROLL for (int i = 0; i < 16; ++i) {
+      if (i < here) _mm512_mask_storeu_ps(out + (j + i) * out_pitch, wide, r[i]);
+    }
   }
 }
 

@@ -128,10 +128,25 @@ bool scaling_agrees(const Level& level) {
   return std::memcmp(found, wanted, sizeof(found)) == 0;
 }
 
+bool transposing_agrees(const Level& level) {
+  constexpr int64_t kChannels = 16, kPositions = 37, kPitch = 40, kOut = 19;
+  float x[kChannels * kPitch], found[kPositions * kOut], wanted[kPositions * kOut];
+  for (int64_t i = 0; i < kChannels * kPitch; ++i) x[i] = static_cast<float>(i);
+  for (const int64_t channels : {int64_t{1}, int64_t{9}, kChannels})
+    for (const int64_t positions : {int64_t{1}, int64_t{16}, kPositions}) {
+      for (int64_t i = 0; i < kPositions * kOut; ++i) found[i] = wanted[i] = -1.0f;
+      level.transpose(x, kPitch, channels, positions, found, kOut);
+      level_portable()->transpose(x, kPitch, channels, positions, wanted, kOut);
+      if (std::memcmp(found, wanted, sizeof(found)) != 0) return false;
+    }
+  return true;
+}
+
 }  // namespace
 
 bool level_agrees(const Level& level) {
-  return tables_agree(level) && quantising_agrees(level) && lists_agree(level) && scaling_agrees(level);
+  return tables_agree(level) && quantising_agrees(level) && lists_agree(level) && scaling_agrees(level) &&
+         transposing_agrees(level);
 }
 
 }  // namespace laxity

@@ -34,6 +34,7 @@ static Level functions(const char* name) {
   level.scaled = scaled;
   level.natural = natural;
   level.scaled_lanes = scaled_lanes;
+  level.transpose = transpose;
   fill_widths<Entries::k64>(level);
   fill_widths<Entries::k128>(level);
   fill_widths<Entries::k256>(level);

@@ -92,6 +92,11 @@ void scaled_lanes(const int32_t* acc, int32_t shift, const Lanes& lanes, float* 
   }
 }
 
+void transpose(const float* x, int64_t pitch, int64_t channels, int64_t positions, float* out, int64_t out_pitch) {
+  for (int64_t j = 0; j < positions; ++j)
+    for (int64_t c = 0; c < channels; ++c) out[j * out_pitch + c] = x[c * pitch + j];
+}
+
 #include "level_fill.inl"
 
 }  // namespace

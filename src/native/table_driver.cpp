@@ -39,9 +39,10 @@ int64_t groups_together(const Geometry& g, int threads) {
   const int64_t plane = g.padded(0) * g.padded(1) * g.padded(2) * g.inputs_per_group();
   // Channels that lie next to each other are quantised sixteen at a time.
   const int64_t least = last ? (15 + g.inputs_per_group()) / g.inputs_per_group() : 1;
-  const int64_t fit = kGroupBytes / std::max<int64_t>(1, plane);
-  const int64_t groups = std::min(g.groups, std::max(least, std::min<int64_t>(fit, 16)));
-  return groups * plane <= 2 * kGroupBytes && g.batch * (g.groups / groups) >= 2 * threads ? groups : 0;
+  const int64_t room = last ? 4 * kGroupBytes : kGroupBytes, most = last ? 48 : 16;
+  const int64_t fit = room / std::max<int64_t>(1, plane);
+  const int64_t groups = std::min(g.groups, std::max(least, std::min(fit, most)));
+  return groups * plane <= 2 * room && g.batch * (g.groups / groups) >= 2 * threads ? groups : 0;
 }
 
 // One thread's part of a layer that is done some groups at a time.
@@ -78,8 +79,12 @@ struct Part {
       direct.assign(offsets.begin(), offsets.end());
       worker = std::make_unique<Worker>(part, image, operand, output, level, tiling, offsets, direct);
     }
+    if (g.y_stride[4] != 1) {  // outputs of all groups that lie next to each other are written together
+      for (int64_t tile = 0; tile < tiling.tiles; ++tile) worker->run_groups(tile, 0, groups);
+      return true;
+    }
     for (int64_t group = 0; group < groups; ++group)
-      for (int64_t tile = 0; tile < tiling.tiles; ++tile) worker->run(tile, group, 0, g.outputs_per_group());
+      for (int64_t tile = 0; tile < tiling.tiles; ++tile) worker->run_groups(tile, group, group + 1);
     return true;
   }
 };

@@ -31,6 +31,16 @@ class Worker {
     place(tile);
     group_ = group;
     for (int64_t n = from; n < to; n += kOutputs) outputs(n, std::min(to, n + kOutputs));
+    flush();
+  }
+
+  // All outputs of some groups, for one tile.
+  void run_groups(int64_t tile, int64_t first, int64_t last) {
+    place(tile);
+    for (group_ = first; group_ < last; ++group_)
+      for (int64_t n = 0; n < g_.outputs_per_group(); n += kOutputs)
+        outputs(n, std::min(g_.outputs_per_group(), n + kOutputs));
+    flush();
   }
 
  private:
@@ -60,11 +70,11 @@ class Worker {
       for (int64_t i = 0; i < count; ++i) {
         int32_t* to_acc = single ? acc : acc + i * kTile;
         micro(0)(a_, offset_, operand_.codes + (first + i) * k_ + k, operand_.table, length, to_acc, k == 0);
-        if (single) emit(first + i, i, count, acc, nullptr);
+        if (single) emit(first + i, acc, nullptr);
       }
     }
     if (!single) {
-      for (int64_t i = 0; i < count; ++i) emit(first + i, i, count, acc + i * kTile, base);
+      for (int64_t i = 0; i < count; ++i) emit(first + i, acc + i * kTile, base);
     }
   }
 
@@ -130,14 +140,14 @@ class Worker {
     return run.target + n * g_.y_stride[1] + j * g_.y_stride[4];
   }
 
-  // Writes the results of output n, the i-th of `count` that are computed together.
-  void emit(int64_t n, int64_t i, int64_t count, const int32_t* acc, const int32_t* base) {
+  // Writes the results of output n.
+  void emit(int64_t n, const int32_t* acc, const int32_t* base) {
     if (output_.sums) {
       emit_sums(n, acc, base);
     } else if (g_.y_stride[4] == 1) {
       emit_rows(n, acc, base);
     } else {
-      emit_columns(n, i, count, acc, base);
+      emit_columns(n, acc, base);
     }
   }
 
@@ -170,18 +180,27 @@ class Worker {
       copy_bytes(line + run.start, output_.scaled + place(n, run, 0), sizeof(float) * run.length);
   }
 
-  // Channels next to each other: sixteen outputs are collected and written together.
-  void emit_columns(int64_t n, int64_t i, int64_t count, const int32_t* acc, const int32_t* base) {
-    constexpr int64_t kWide = 16;
-    const int64_t lane = i % kWide;
-    scale_to(n, acc, base, columns_ + lane * kTile);
-    if (lane + 1 != kWide && i + 1 != count) return;
-    const int64_t wide = lane + 1, start = n - lane;
-    for (const Run& run : tile_->targets)
-      for (int32_t j = 0; j < run.length; ++j) {
-        float* to = output_.scaled + place(start, run, j);
-        for (int64_t c = 0; c < wide; ++c) to[c * g_.y_stride[1]] = columns_[c * kTile + run.start + j];
+  // Channels next to each other: up to sixteen outputs are collected and written together.
+  void emit_columns(int64_t n, const int32_t* acc, const int32_t* base) {
+    if (waiting_ == 0) first_waiting_ = n;
+    scale_to(n, acc, base, columns_ + waiting_ * kTile);
+    if (++waiting_ == kColumns) flush();
+  }
+
+  void flush() {
+    if (waiting_ == 0) return;
+    const int64_t apart = g_.y_stride[1];
+    for (const Run& run : tile_->targets) {
+      const float* from = columns_ + run.start;
+      float* to = output_.scaled + place(first_waiting_, run, 0);
+      if (apart == 1) {
+        level_.transpose(from, kTile, waiting_, run.length, to, g_.y_stride[4]);
+        continue;
       }
+      for (int64_t j = 0; j < run.length; ++j)
+        for (int64_t c = 0; c < waiting_; ++c) to[j * g_.y_stride[4] + c * apart] = from[c * kTile + j];
+    }
+    waiting_ = 0;
   }
 
   const Geometry& g_;
@@ -208,7 +227,9 @@ class Worker {
   const uint8_t* a_ = nullptr;
   const uint32_t* offset_ = nullptr;
   Buffer acc_, packed_, totals_;
-  alignas(64) float columns_[16 * kTile];
+  static constexpr int64_t kColumns = 16;
+  alignas(64) float columns_[kColumns * kTile];  // outputs that wait to be written together
+  int64_t waiting_ = 0, first_waiting_ = 0;
 };
 
 }  // namespace laxity
