@@ -61,8 +61,36 @@ def dadda_sum(builder: CircuitBuilder, columns: Columns) -> list[int]:
                 column.append(total)
                 if c + 1 < len(heap):
                     heap[c + 1].append(carry)
-    low = [column[0] if column else ZERO for column in heap]
-    high = [column[1] if len(column) > 1 else ZERO for column in heap]
+    return two_row_sum(builder, heap)
+
+
+def wallace_sum(builder: CircuitBuilder, columns: Columns) -> list[int]:
+    """Add the bits of all columns, modulo 2**len(columns), by Wallace's reduction and a ripple-carry adder.
+
+    In every stage each column puts as many bits as possible into full adders, and two that are left into a half adder.
+
+    Source: C. S. Wallace, "A suggestion for a fast multiplier", IEEE Trans. Electronic Computers EC-13(1), 1964.
+    """
+    heap = [list(column) for column in columns]
+    while max((len(column) for column in heap), default=0) > 2:
+        reduced: Columns = [[] for _ in range(len(heap) + 1)]
+        for c, column in enumerate(heap):
+            for at in range(0, len(column), 3):
+                group = column[at : at + 3]
+                if len(group) == 1:
+                    reduced[c] += group
+                    continue
+                total, carry = builder.full_adder(*group) if len(group) == 3 else builder.half_adder(*group)
+                reduced[c].append(total)
+                reduced[c + 1].append(carry)
+        heap = reduced[: len(heap)]
+    return two_row_sum(builder, heap)
+
+
+def two_row_sum(builder: CircuitBuilder, columns: Columns) -> list[int]:
+    """Add columns of at most two bits with a ripple-carry adder, modulo 2**len(columns)."""
+    low = [column[0] if column else ZERO for column in columns]
+    high = [column[1] if len(column) > 1 else ZERO for column in columns]
     return builder.add(low, high)[0]
 
 
@@ -100,6 +128,63 @@ def shift_left(builder: CircuitBuilder, bits: Sequence[int], amount: Sequence[in
         step = 1 << k
         value = [builder.mux(select, value[p], value[p - step] if p >= step else ZERO) for p in range(width)]
     return value
+
+
+def times_power(builder: CircuitBuilder, hot: Sequence[int], number: Sequence[int], width: int) -> list[int]:
+    """A two's complement number times a one-hot power of two, modulo 2**width; 0 where no bit of `hot` is set."""
+    last = len(number) - 1
+    return [
+        builder.sum_of_products([(power, number[min(p - m, last)]) for m, power in enumerate(hot) if m <= p])
+        for p in range(width)
+    ]
+
+
+def leading_segment(
+    builder: CircuitBuilder, bits: Sequence[int], k: int, *, set_one: bool
+) -> tuple[list[int], list[int]]:
+    """The k bits from the leading one down, or the low k bits of numbers below 2**k.
+
+    Args:
+        builder: receives the gates.
+        bits: the number, least significant bit first.
+        k: bits kept.
+        set_one: set the lowest kept bit where bits below it are cut off.
+
+    Returns:
+        The kept bits, and in binary how far they were shifted down.
+    """
+    n = len(bits)
+    hot = leading_one(builder, bits)[k:]
+    truncated = builder.any_of(bits[k:])
+    in_place = builder.inv(truncated)
+    field = [builder.or_(bits[0], truncated)] if set_one and k > 1 else []
+    for i in range(len(field), k - 1):
+        moved = [(hot[s - 1], bits[i + s]) for s in range(1, n - k + 1)]
+        field.append(builder.sum_of_products([(in_place, bits[i]), *moved]))
+    field.append(builder.or_(bits[k - 1], truncated))
+    return field, encode(builder, hot, range(1, n - k + 1))
+
+
+def segment_product(builder: CircuitBuilder, a: Sequence[int], b: Sequence[int], k: int, *, set_one: bool) -> list[int]:
+    """Product of the `leading_segment`s of two numbers, shifted back in place."""
+    a_field, a_shift = leading_segment(builder, a, k, set_one=set_one)
+    b_field, b_shift = leading_segment(builder, b, k, set_one=set_one)
+    core = dadda_sum(builder, columns_of(partial_products(builder, a_field, b_field), 2 * k))
+    shift, carry = builder.add(a_shift, b_shift)
+    return shift_left(builder, core, [*shift, carry], len(a) + len(b))
+
+
+def gated(builder: CircuitBuilder, condition: int, bits: Sequence[int]) -> list[int]:
+    """The bits where `condition` is one, 0 elsewhere."""
+    return [builder.and_(condition, bit) for bit in bits]
+
+
+def clamped(builder: CircuitBuilder, value: Sequence[int], width: int) -> list[int]:
+    """A two's complement number limited to 0..2**width - 1."""
+    negative = value[-1]
+    too_large = builder.and_(builder.any_of(value[width:-1]), builder.inv(negative))
+    limited = gated(builder, builder.inv(negative), value[:width])
+    return [builder.or_(bit, too_large) for bit in limited]
 
 
 def normalise(builder: CircuitBuilder, bits: Sequence[int]) -> tuple[list[int], list[int]]:

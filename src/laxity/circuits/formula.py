@@ -55,6 +55,45 @@ def top_power(x: IntArray) -> IntArray:
     return np.where(x > 0, np.int64(1) << np.maximum(exponents - 1, 0).astype(np.int64), 0)
 
 
+def fraction(x: IntArray, bits: int) -> IntArray:
+    """The first `bits` bits of f in x = 2^k (1 + f), as an integer; 0 for 0."""
+    power = np.maximum(top_power(x), 1)
+    return np.where(x > 0, ((x - power) << bits) // power, 0)
+
+
+def antilogarithm(scale: Any, total: Any, one: Any, correction: Any = 0) -> Any:
+    """Mitchell's antilogarithm ``scale * (1 + s + c)`` where s < 1, else ``scale * (2 s + c)``, rounded down.
+
+    Args:
+        scale: 2^(ka + kb), or 0 for products that are 0.
+        total: s in units of 1 / one.
+        one: a power of two.
+        correction: c in the same units.
+    """
+    return scale * (one + total + correction + (total - one).clip(0)) // one
+
+
+def limited(products: Any, top: Any) -> Any:
+    """Products with those above `top` replaced by it; written with operators, which take arrays for `top` too."""
+    return products - (products - top).clip(0)
+
+
+def constant(x: IntArray, value: int) -> IntArray:
+    """A feature that does not depend on the operand: closed forms get their constants this way."""
+    return np.full_like(x, value)
+
+
+def dropped_left(a: IntArray, width: int, vbl: int, hbl: int) -> list[IntArray]:
+    """Features of operand a for an array of partial products without some cells, see `dropped_cells`."""
+    return [*((a >> (vbl - j)) << (vbl - j) for j in range(hbl, min(vbl, width))), a]
+
+
+def dropped_right(b: IntArray, width: int, vbl: int, hbl: int) -> list[IntArray]:
+    """Features of operand b, likewise."""
+    whole = max(min(vbl, width), hbl)
+    return [*(b & (1 << j) for j in range(hbl, min(vbl, width))), (b >> whole) << whole]
+
+
 def dropped_cells(levels: Callable[..., tuple[int, int]]) -> Formula:
     """The formula of an array of partial products a_i b_j without the cells i + j < vbl and without the rows j < hbl.
 
@@ -63,14 +102,7 @@ def dropped_cells(levels: Callable[..., tuple[int, int]]) -> Formula:
     Args:
         levels: from the parameters of the family to (vbl, hbl).
     """
-
-    def left(a: IntArray, width: int, *parameters: int) -> list[IntArray]:
-        vbl, hbl = levels(*parameters)
-        return [*((a >> (vbl - j)) << (vbl - j) for j in range(hbl, min(vbl, width))), a]
-
-    def right(b: IntArray, width: int, *parameters: int) -> list[IntArray]:
-        vbl, hbl = levels(*parameters)
-        whole = max(min(vbl, width), hbl)
-        return [*(b & (1 << j) for j in range(hbl, min(vbl, width))), (b >> whole) << whole]
-
-    return Formula(left, right)
+    return Formula(
+        lambda a, width, *parameters: dropped_left(a, width, *levels(*parameters)),
+        lambda b, width, *parameters: dropped_right(b, width, *levels(*parameters)),
+    )

@@ -63,10 +63,23 @@ class ComposedMultiplier:
     The parts of an operand are as wide as the operands of `part`; shifts and additions are exact.
 
     Attributes:
-        part: unsigned multiplier of the parts.
+        part: unsigned multiplier of the parts; its products with 0 must be 0, since parts of small operands are 0.
+
+    Raises:
+        CircuitError: the part gives another product with 0, or is signed.
     """
 
     part: Multiplier
+
+    def __post_init__(self) -> None:
+        """Check the part."""
+        if self.part.a_signed or self.part.b_signed:
+            raise CircuitError(f"multiplier {self.part.name!r} is signed; compose products of an unsigned one")
+        if self.part.table[0].any() or self.part.table[:, 0].any():
+            raise CircuitError(
+                f"multiplier {self.part.name!r} has products with 0 that are not 0, and parts of wide operands often "
+                "are 0; compose products of one with error_at_zero_operand 0"
+            )
 
     @property
     def name(self) -> str:

@@ -6,14 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from laxity.circuits import Multiplier, circuit, describe, get, multiplier_family, names
-from laxity.circuits.catalogue import require_circuit
+from laxity.circuits import Multiplier, Parameter, circuit, describe, get, multiplier_family, names
+from laxity.circuits.catalogue import parse, require_circuit
 from laxity.core.errors import CircuitError, RegistryError
 
 
 def test_default_catalogue():
     listed = names()
-    assert 30 <= len(listed) <= 45
+    assert len(listed) >= 75
+    assert len(listed) + len(names(signed=True)) >= 150
     assert len(set(listed)) == len(listed)
     assert [n.replace("8s", "8", 1) for n in names(signed=True)] == listed
     assert {"dadda8", "array8", "udm8", "drum8_4", "mitchell8", "roba8", "optrunc8_2", "coltrunc8_6", "bam8_6_2"} <= {
@@ -23,13 +24,19 @@ def test_default_catalogue():
     assert all(get(name).name == name for name in names(6, signed=True))
 
 
-def test_every_default_circuit_but_the_two_exact_ones_is_a_different_function_or_design():
-    tables = {}
+def test_circuits_of_one_function_are_known():
+    """Exact ones, column truncation in two designs, LETAM as DRUM, and rows or digits dropped in different ways."""
+    groups = {}
     for name in names():
-        tables.setdefault(get(name).table_sha256, []).append(name)
-    repeated = sorted(group for group in tables.values() if len(group) > 1)
-    assert repeated[0] == ["array8", "dadda8"]
-    assert all({n.split("8")[0] for n in group} == {"bam", "coltrunc"} for group in repeated[1:])
+        groups.setdefault(get(name).table_sha256, []).append(name)
+    kinds = {tuple(sorted({n.split("8")[0] for n in group})) for group in groups.values() if len(group) > 1}
+    assert kinds == {
+        ("array", "booth", "dadda", "wallace"),
+        ("bam", "coltrunc"),
+        ("bam", "perf"),
+        ("drum", "letam"),
+    } | {("dsm", "ssm")}
+    assert len(groups) >= 75
 
 
 @pytest.mark.parametrize(
@@ -47,6 +54,9 @@ def test_every_default_circuit_but_the_two_exact_ones_is_a_different_function_or
         ("udm6", CircuitError, "widths 2, 4, 8, 16, not 6"),
         ("dadda17", CircuitError, r"widths 2\.\.16, not 17"),
         ("dadda12", CircuitError, "at most 20 operand bits"),
+        ("mbm8_6", CircuitError, r"t=6 in 'mbm8_6' is out of range; use 0\.\.5"),
+        ("mbm8_1_1", CircuitError, r"takes t, got 1, 1; write mbm8\[_<t>\]"),
+        ("roup8_1", CircuitError, "takes p, r, got 1; write roup8_<p>_<r>"),
     ],
 )
 def test_wrong_names_say_what_is_allowed(name, error, message):
@@ -119,3 +129,22 @@ def test_description_is_plain_and_consistent():
 def test_family_names_are_letters():
     with pytest.raises(CircuitError, match="lower-case letters"):
         multiplier_family("x2", source="test")
+
+
+def test_parameters_with_defaults_may_be_left_out():
+    assert parse("mbm8") == parse("mbm8_0")
+    assert get("mbm8_0").name == get("mbm8").name == "mbm8"
+    assert circuit("mbm8s_0") == circuit("mbm8s")
+    assert get("mbm8_2").name == "mbm8_2"
+    optional = Parameter("x", "optional", lambda n: 0, lambda n: n, default=1)
+    needed = Parameter("y", "needed", lambda n: 0, lambda n: n)
+    with pytest.raises(CircuitError, match="parameters of multiplier family 'mine' with defaults must come last"):
+        multiplier_family("mine", source="test", parameters=[optional, needed])
+
+
+def test_natively_signed_families_have_no_sign_logic():
+    assert circuit("booth8s").blocks() == ["multiplier"]
+    assert circuit("dadda8s").blocks() == ["multiplier", "sign"]
+    assert "two's complement" in circuit("booth8s").source
+    assert "sign and magnitude" in circuit("dadda8s").source
+    assert describe("booth8s")["area_um2"] < describe("dadda8s")["area_um2"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from laxity.circuits.arithmetic import normalise, shift_left
+from laxity.circuits.arithmetic import gated
 from laxity.circuits.builder import CircuitBuilder
 from laxity.circuits.family import multiplier_family
 from laxity.circuits.formula import Formula, top_power
-from laxity.circuits.netlist import ONE, ZERO
+from laxity.circuits.logarithm import logarithm, scaled
+from laxity.circuits.netlist import ONE
 from laxity.core.demand import IntArray
 
 
@@ -39,14 +40,9 @@ def mitchell(builder: CircuitBuilder, a: Sequence[int], b: Sequence[int]) -> lis
 
     With x = 2^k (1 + f): p = 2^(ka+kb) (1 + fa + fb) where fa + fb < 1, else 2^(ka+kb+1) (fa + fb).
     """
-    width = 1 << (len(a) - 1).bit_length()
-    padding = width - len(a)
-    a_normal, a_exponent = normalise(builder, [ZERO] * padding + list(a))
-    b_normal, b_exponent = normalise(builder, [ZERO] * padding + list(b))
-    logarithm, top = builder.add([*a_normal[:-1], *a_exponent], [*b_normal[:-1], *b_exponent])
-    fraction, exponent = logarithm[: width - 1], [*logarithm[width - 1 :], top]
-    nonzero = builder.and_(a_normal[-1], b_normal[-1])
-    mantissa = [builder.and_(nonzero, bit) for bit in [*fraction, ONE]]
-    # The padding raised both exponents, and the fraction has width - 1 bits: all these low bits are cut off.
-    cut = width - 1 + 2 * padding
-    return shift_left(builder, mantissa, exponent, cut + len(a) + len(b))[cut:]
+    a_log, b_log = logarithm(builder, a), logarithm(builder, b)
+    point = len(a_log.fraction)
+    total, top = builder.add([*a_log.fraction, *a_log.exponent], [*b_log.fraction, *b_log.exponent])
+    nonzero = builder.and_(a_log.nonzero, b_log.nonzero)
+    mantissa = gated(builder, nonzero, [*total[:point], ONE])
+    return scaled(builder, mantissa, [*total[point:], top], point, len(a) + len(b))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from laxity.circuits.arithmetic import leading_one
+from laxity.circuits.arithmetic import leading_one, times_power
 from laxity.circuits.builder import CircuitBuilder
 from laxity.circuits.family import multiplier_family
 from laxity.circuits.formula import Formula, top_power
@@ -41,8 +41,8 @@ def roba(builder: CircuitBuilder, a: Sequence[int], b: Sequence[int]) -> list[in
     width = len(a) + len(b)
     a_round, _ = _nearest_power(builder, a)
     b_round, b_rest = _nearest_power(builder, b)
-    first = _scaled(builder, a_round, b_rest, width)
-    second = _scaled(builder, b_round, [*a, ZERO], width)
+    first = times_power(builder, a_round, b_rest, width)
+    second = times_power(builder, b_round, [*a, ZERO], width)
     return builder.add(first, second)[0]
 
 
@@ -59,12 +59,3 @@ def _nearest_power(builder: CircuitBuilder, bits: Sequence[int]) -> tuple[list[i
         sign[m] = builder.or_(sign[m - 1], up[m - 1])
     rest = [builder.or_(builder.and_(bits[i], builder.inv(down[i])), sign[i]) for i in range(n)]
     return rounded, [*rest, sign[n]]
-
-
-def _scaled(builder: CircuitBuilder, power: Sequence[int], number: Sequence[int], width: int) -> list[int]:
-    """`number`, sign-extended, times a one-hot power of two, modulo 2**width."""
-    last = len(number) - 1
-    return [
-        builder.sum_of_products([(hot, number[min(p - m, last)]) for m, hot in enumerate(power) if m <= p])
-        for p in range(width)
-    ]
