@@ -68,7 +68,8 @@ def closed_factors(
 
 
 def _signed_features(core: WideMultiplier, codes: CodeRange, shift: int, *, right: bool) -> IntArray:
-    return np.sign(_values(codes)) * _features(core, codes, shift, right=right)
+    """Features with the sign of the code; that of zero is plus, as in hardware."""
+    return np.where(_values(codes) < 0, -1, 1) * _features(core, codes, shift, right=right)
 
 
 def _values(codes: CodeRange) -> IntArray:
@@ -106,9 +107,9 @@ class FormulaProducts(PairwiseProducts):
         w = self._right.to(rows.device)[:, (weight - self.right[0]).to(torch.int64)][:, None]
         products: Tensor = self._combine(list(a), list(w))
         if self.left[0] < 0:
-            products = products * rows.sign()[:, None]
+            products = torch.where(rows[:, None] < 0, -products, products)
         if self.right[0] < 0:
-            products = products * weight.sign()[None]
+            products = torch.where(weight[None] < 0, -products, products)
         return products.sum(-1)
 
 
