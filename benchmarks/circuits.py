@@ -1,4 +1,4 @@
-"""Whether emulator, netlist and simulated Verilog of all multipliers agree on every operand pair, and how long it takes.
+"""Whether emulator, netlist and simulated Verilog of all multipliers agree on all operand pairs, and how long it takes.
 
 For every named circuit of the catalogue, unsigned and signed: its product table and error metrics are computed from the
 netlist; the kernel that layers use multiplies all pairs; and Icarus Verilog simulates the printed Verilog with its
