@@ -1,0 +1,201 @@
+"""Resources of a circuit on FPGA families, by synthesis with Yosys; DSP blocks are kept out.
+
+For Xilinx 7-series these are resource counts only: there is no open place and route for it here. ECP5 and iCE40 can be
+placed and routed (`place`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from laxity.circuits.netlist import Circuit
+from laxity.circuits.synthesis.equivalence import Proof, prove_equal
+from laxity.circuits.synthesis.luts import Lut, LutNetlist, to_luts
+from laxity.circuits.synthesis.mapping import plain_verilog
+from laxity.circuits.synthesis.module import Instance, ordered, read_module
+from laxity.circuits.synthesis.operands import UNIFORM, Streams, streams_key, uniform_streams
+from laxity.circuits.synthesis.place import Placement, place
+from laxity.core.errors import CircuitError
+from laxity.eda.run import Progress, ToolRunError
+from laxity.eda.store import Store, default_store, digest
+from laxity.eda.tools import Tool, find
+from laxity.eda.yosys import cell_counts, read_netlist, yosys
+
+Family = Literal["xilinx7", "ecp5", "ice40"]
+"""Xilinx 7-series, Lattice ECP5, Lattice iCE40."""
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Device:
+    """How a family is synthesised, and what its cells are called."""
+
+    command: str
+    luts: Mapping[str, tuple[str, ...]]  # cell -> input pins, least significant first
+    output: str
+    table: str
+    prefixes: Mapping[str, tuple[str, ...]]  # resource -> beginnings of cell names
+
+
+_DEVICES: Mapping[str, _Device] = MappingProxyType(
+    {
+        "xilinx7": _Device(
+            "synth_xilinx -family xc7 -nodsp -noiopad -nowidelut -flatten -top circuit",
+            {f"LUT{n}": tuple(f"I{k}" for k in range(n)) for n in range(1, 7)},
+            "O",
+            "INIT",
+            {"lut": ("LUT", "INV"), "carry": ("CARRY4",), "ff": ("FD",), "dsp": ("DSP48",), "bram": ("RAMB",)},
+        ),
+        "ecp5": _Device(
+            "synth_ecp5 -nodsp -nowidelut -top circuit",
+            {"LUT4": ("A", "B", "C", "D")},
+            "Z",
+            "INIT",
+            {"lut": ("LUT4",), "carry": ("CCU2C",), "ff": ("TRELLIS_FF",), "dsp": ("MULT18",), "bram": ("DP16KD",)},
+        ),
+        "ice40": _Device(
+            "synth_ice40 -top circuit",
+            {"SB_LUT4": ("I0", "I1", "I2", "I3")},
+            "O",
+            "LUT_INIT",
+            {"lut": ("SB_LUT4",), "carry": ("SB_CARRY",), "ff": ("SB_DFF",), "dsp": ("SB_MAC",), "bram": ("SB_RAM",)},
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a circuit takes on an FPGA family.
+
+    Attributes:
+        name: of the circuit.
+        key: of the netlist that was given.
+        family: device family.
+        lut: look-up tables (up to 6 inputs on Xilinx 7-series, 4 on the others).
+        carry: carry cells.
+        ff: flip-flops; the circuit itself has none.
+        dsp: multiplier blocks; synthesis is told to use none.
+        bram: memory blocks.
+        energy_index: mean of toggles x (1 + fan-out) over the tables, by operand source; relative, no joules.
+        cells: number of instances by cell type.
+        tool: name, version and provider of Yosys.
+        proof: what was compared between the circuit and its tables, in words.
+        placement: after place and route of the registered circuit, if asked for.
+    """
+
+    name: str
+    key: str
+    family: Family
+    lut: int
+    carry: int
+    ff: int
+    dsp: int
+    bram: int
+    energy_index: Mapping[str, float]
+    cells: Mapping[str, int]
+    tool: str
+    proof: str
+    placement: Placement | None
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values."""
+        placed = None if self.placement is None else asdict(self.placement)
+        return {**asdict(self), "placement": placed}
+
+
+def synthesise_fpga(
+    circuit: Circuit,
+    family: Family,
+    *,
+    placed: bool = False,
+    seed: int = 1,
+    operands: Mapping[str, Streams] | None = None,
+    progress: Progress | None = None,
+    store: Store | None = None,
+) -> Resources:
+    """Synthesise a circuit for an FPGA family and prove its tables equal to it.
+
+    Args:
+        circuit: any combinational netlist.
+        family: device family.
+        placed: whether to place and route it between registers too; not for ``"xilinx7"``.
+        seed: of place and route.
+        operands: streams for the energy index by the name of their source; the uniform source is always measured.
+        progress: told what takes long.
+        store: where results are kept; the user's if None.
+
+    Raises:
+        CircuitError: an unknown family, placement where there is none, or streams that do not fit.
+        ToolError: a tool is missing or too old.
+        ToolRunError: a tool failed, or what it made is not equal to the circuit.
+    """
+    if family not in get_args(Family):
+        raise CircuitError(f"unknown FPGA family {family!r}; use one of {', '.join(get_args(Family))}")
+    if placed and family == "xilinx7":
+        raise CircuitError("there is no open place and route for xilinx7 here, only resource counts; leave out --place")
+    tool, kept, device = find("yosys"), store or default_store(), _DEVICES[family]
+    content = _synthesised(circuit, device, tool, kept, progress)
+    counts = cell_counts(read_netlist(content), "circuit")
+    tables = _tables(content, circuit, device)
+    proof: Proof = prove_equal(circuit, tables.evaluate, tool.identity)
+    sources = {UNIFORM: uniform_streams(circuit), **(operands or {})}
+    indices = {name: _index(tables, circuit, streams, content, kept) for name, streams in sources.items()}
+    totals = {
+        resource: sum(count for cell, count in counts.items() if cell.startswith(prefixes))
+        for resource, prefixes in device.prefixes.items()
+    }
+    placement = place(circuit, family, seed=seed, progress=progress, store=kept) if placed else None
+    return Resources(
+        name=circuit.name,
+        key=circuit.key,
+        family=family,
+        **totals,
+        energy_index=indices,
+        cells=counts,
+        tool=tool.identity,
+        proof=str(proof),
+        placement=placement,
+    )
+
+
+def _synthesised(circuit: Circuit, device: _Device, tool: Tool, store: Store, progress: Progress | None) -> bytes:
+    """The netlist that Yosys writes, from the store or made now."""
+    key = digest("fpga", _FORMAT, device.command, circuit.key, tool.identity)
+    known = store.read("fpga", key)
+    if isinstance(known, str):
+        return known.encode()
+    script = f"read_verilog in.v\n{device.command}\nwrite_json out.json\n"
+    done = yosys(script, {"in.v": plain_verilog(circuit)}, ["out.json"], progress=progress, tool=tool)
+    content = done.outputs["out.json"]
+    store.write("fpga", key, content.decode("utf-8"))
+    return content
+
+
+def _tables(content: bytes, circuit: Circuit, device: _Device) -> LutNetlist:
+    def outputs_of(cell: str) -> tuple[str, ...]:
+        if cell in device.luts or cell == "INV":
+            return (device.output,)
+        raise ToolRunError(f"yosys used {cell} for {circuit.name!r}, which has neither registers nor adders as words")
+
+    def lut_of(cell: Instance) -> Lut:
+        if cell.type == "INV":
+            return Lut((cell.net("I"),), 0b01, cell.net("O"))
+        pins = device.luts[cell.type]
+        return Lut(tuple(cell.net(pin) for pin in pins), cell.bits(device.table), cell.net(device.output))
+
+    return to_luts(ordered(read_module(content, "circuit", outputs_of)), circuit, lut_of)
+
+
+def _index(tables: LutNetlist, circuit: Circuit, streams: Streams, content: bytes, store: Store) -> float:
+    key = digest("index", _FORMAT, circuit.key, content.decode("utf-8"), streams_key(streams))
+    known = store.read("index", key)
+    if isinstance(known, float):
+        return known
+    index = tables.energy_index(circuit, streams)
+    store.write("index", key, index)
+    return index
