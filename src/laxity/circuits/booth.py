@@ -44,7 +44,7 @@ def booth_digits(builder: CircuitBuilder, b: Sequence[int]) -> list[Digit]:
 
     Source: O. L. MacSorley, "High-speed arithmetic in binary computers", Proc. IRE 49(1), 1961.
     """
-    bits = [ZERO, *b, *b[-1:] * (len(b) % 2)]
+    bits = [ZERO, *b, *[b[-1]] * (len(b) % 2)]
     digits = []
     for i in range(0, len(bits) - 1, 2):
         low, middle, high = bits[i : i + 3]

@@ -35,6 +35,16 @@ def test_all_families_have_a_reference():
     assert all(f.definition and f.source for f in families)
 
 
+@pytest.mark.parametrize("kind", sorted(UNSIGNED))
+def test_grids_are_valid_at_every_width(kind):
+    family = MULTIPLIERS[kind]
+    for width in family.widths:
+        grid = [tuple(parameters) for parameters in family.grid(width)]
+        assert [family.check(width, parameters) for parameters in grid] == grid
+        assert len(set(grid)) == len(grid)
+        assert grid or width < 8
+
+
 @pytest.mark.parametrize("name", names() + names(signed=True))
 def test_catalogue_equals_the_definition_for_all_pairs(name):
     np.testing.assert_array_equal(get(name).table, reference_table(name))

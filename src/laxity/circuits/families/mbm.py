@@ -64,7 +64,8 @@ def mbm(builder: CircuitBuilder, a: Sequence[int], b: Sequence[int], t: int) -> 
     a_log, b_log = logarithm(builder, a), logarithm(builder, b)
     width, point = len(a) + len(b), _point(len(a))
     padding = [ZERO] * (point - (len(a) - 1))
-    total, carry = builder.add(*([*padding, *_truncated(log.fraction, t)] for log in (a_log, b_log)))
+    left, right = ([*padding, *_truncated(log.fraction, t)] for log in (a_log, b_log))
+    total, carry = builder.add(left, right)
     exponent, top = builder.add(a_log.exponent, b_log.exponent, carry)
     whole, half = _bits(point - _CORRECTION_POINT, point), _bits(point - _CORRECTION_POINT - 1, point)
     correction = [builder.mux(carry, x, y) for x, y in zip(whole, half, strict=True)]

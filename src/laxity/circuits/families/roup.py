@@ -36,13 +36,20 @@ def _signed(builder: CircuitBuilder, a: Sequence[int], b: Sequence[int], p: int,
     return _rounded_product(builder, a, b, p, r, len(a) + len(b))
 
 
+def _grid(n: int) -> list[tuple[int, int]]:
+    """Both operands rounded about as coarsely."""
+    return [
+        (p, r) for p in range(min((n + 3) // 4, (n - 1) // 2) + 1) for r in range(1, n // 2 + 1) if abs(2 * p - r) <= 2
+    ]
+
+
 @multiplier_family(
     "roup",
     parameters=[
         Parameter("p", "lowest radix-4 digits of b dropped", lambda n: 0, lambda n: (n - 1) // 2),
         Parameter("r", "bits to which a is rounded", lambda n: 0, lambda n: n - 1),
     ],
-    grid=lambda n: [(p, r) for p in range((n + 3) // 4 + 1) for r in range(1, n // 2 + 1) if abs(2 * p - r) <= 2],
+    grid=_grid,
     source="reconstruction of cooperative rounding and perforation: V. Leon et al., Cooperative arithmetic-aware "
     "approximation techniques for energy-efficient multipliers, DAC 2019; V. Leon et al., MAx-DNN, LASCAS 2022",
     formula=Formula(_left, _right, _product),

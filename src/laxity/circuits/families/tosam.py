@@ -63,7 +63,7 @@ def tosam(builder: CircuitBuilder, a: Sequence[int], b: Sequence[int], h: int, t
     for log in (a_log, b_log):
         for i, bit in enumerate(_first(log, t)):
             columns[point - t + i].append(bit)
-    rows = partial_products(builder, *([ONE, *_first(log, h)] for log in (a_log, b_log)))
+    rows = partial_products(builder, [ONE, *_first(a_log, h)], [ONE, *_first(b_log, h)])
     for j, row in enumerate(rows):
         for i, bit in enumerate(row):
             columns[point - 2 * (h + 1) + i + j].append(bit)
