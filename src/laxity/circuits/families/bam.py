@@ -12,7 +12,7 @@ from laxity.circuits.formula import dropped_cells
 
 def _grid(n: int) -> list[tuple[int, int]]:
     """Break levels up to the middle column, without the exact circuit and without rows that are empty anyway."""
-    levels = [(vbl, hbl) for vbl in (0, n // 2, n * 3 // 4, n) for hbl in (0, 1, n // 4)]
+    levels = dict.fromkeys((vbl, hbl) for vbl in (0, n // 2, n * 3 // 4, n) for hbl in (0, 1, n // 4))
     return [(vbl, hbl) for vbl, hbl in levels if (hbl > vbl - n + 1 if hbl else vbl)]
 
 

@@ -17,7 +17,7 @@ def _compressor(builder: CircuitBuilder, x: Sequence[int], _: int) -> tuple[int,
 @multiplier_family(
     "momenitwo",
     parameters=[Parameter("columns", "lowest columns with approximate compressors", lambda n: 0, lambda n: 2 * n)],
-    grid=lambda n: [(columns,) for columns in [*range(n // 2 + 1, n + 3), 2 * n]],
+    grid=lambda n: [(columns,) for columns in [*range(n // 2 + 1, min(n + 3, 2 * n)), 2 * n]],
     source="A. Momeni et al., Design and analysis of approximate compressors for multiplication, IEEE Trans. Computers "
     "64(4), 2015, design 2",
 )

@@ -19,7 +19,7 @@ def _compressor(builder: CircuitBuilder, x: Sequence[int], _: int) -> tuple[int,
 @multiplier_family(
     "venka",
     parameters=[Parameter("columns", "lowest columns with approximate compressors", lambda n: 0, lambda n: 2 * n)],
-    grid=lambda n: [(columns,) for columns in [*range(n // 2 + 1, n + 3), 2 * n]],
+    grid=lambda n: [(columns,) for columns in [*range(n // 2 + 1, min(n + 3, 2 * n)), 2 * n]],
     source="S. Venkatachalam, S.-B. Ko, Design of power and area efficient approximate multipliers, IEEE TVLSI 25(5), "
     "2017; its compressor, without the altered partial products",
 )
