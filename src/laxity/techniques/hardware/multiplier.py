@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar
 
+import numpy as np
+
 from laxity.circuits import catalogue
+from laxity.circuits.cells import default_library
 from laxity.circuits.wide import core
 from laxity.core.approximation import TECHNIQUES, Approximation
 from laxity.core.demand import Demand
@@ -66,11 +69,23 @@ class CircuitMultiplier(Approximation):
 
     @classmethod
     def candidates(cls, site: Site) -> Sequence[Approximation]:
-        """All approximate 8-bit circuits of the catalogue, smallest mean error first."""
-        return [cls(name) for name in _by_error()]
+        """The approximate 8-bit circuits that no other of the catalogue beats, smallest mean error first.
+
+        One circuit beats another if it is as good in mean, mean relative and worst error, in the error at zero operands
+        and in area, and better in one of them; of equal circuits the first by name stays.
+        """
+        return [cls(name) for name in _unbeaten()]
 
 
 @cache
-def _by_error() -> tuple[str, ...]:
-    errors = {name: catalogue.get(name).metrics().med for name in catalogue.names(width=8)}
-    return tuple(sorted((n for n, med in errors.items() if med > 0), key=lambda n: (errors[n], n)))
+def _unbeaten() -> tuple[str, ...]:
+    cells = default_library()
+    first: dict[tuple[float, ...], str] = {}
+    for name in sorted(catalogue.names(width=8)):
+        m = catalogue.get(name).metrics()
+        figures = (m.med, m.mred, m.wce, m.error_at_zero_operand, cells.area_um2(catalogue.circuit(name)))
+        first.setdefault(figures, name)
+    rows = np.array(list(first))
+    no_worse = (rows[:, None] <= rows[None]).all(-1)  # [i, j]: i is nowhere worse than j
+    unbeaten = [row for row, rivals in zip(first, no_worse.sum(0) - 1, strict=True) if not rivals]
+    return tuple(first[row] for row in sorted(unbeaten) if row[0] > 0)
