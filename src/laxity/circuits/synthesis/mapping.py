@@ -23,7 +23,7 @@ from laxity.eda.store import Store, default_store, digest
 from laxity.eda.tools import Tool, find
 from laxity.eda.yosys import yosys
 
-FLOW = "extract_fa, abc -genlib, 1"
+FLOW = "extract_fa, abc amap, 1"
 """Name and version of the flow; part of every cache key."""
 
 _FUNCTIONS: Mapping[str, str] = MappingProxyType(
@@ -85,10 +85,14 @@ opt_clean
 techmap -map adders.v
 techmap
 opt -fast
-abc -genlib cells.genlib
+abc -script map.abc -genlib cells.genlib
 opt_clean -purge
 write_json out.json
 """
+
+
+_ABC = "strash; &get -n; &fraig -x; &put; scorr; dc2; strash; dch -f; amap\n"
+"""Yosys' own script up to the mapper; that one seeks area, as the rest of the flow does, which sizes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,8 @@ def plain_verilog(circuit: Circuit) -> bytes:
 
 
 def _synthesised(circuit: Circuit, library: CellLibrary, tool: Tool, progress: Progress | None) -> Circuit:
-    files = {"in.v": plain_verilog(circuit), "adders.v": _ADDERS.encode(), "cells.genlib": genlib(library).encode()}
+    texts = {"adders.v": _ADDERS, "cells.genlib": genlib(library), "map.abc": _ABC}
+    files = {"in.v": plain_verilog(circuit), **{name: text.encode("ascii") for name, text in texts.items()}}
     shown = {"in.v": circuit.name}
     done = yosys(_SCRIPT, files, ["out.json"], progress=progress, shown=shown, tool=tool)
     return _to_circuit(ordered(read_module(done.outputs["out.json"], "circuit", _outputs_of)), circuit)
