@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from laxity.circuits.catalogue import get, parse
+from laxity.circuits.arithmetic import Columns, dadda_sum
+from laxity.circuits.builder import CircuitBuilder
+from laxity.circuits.catalogue import get, parse, require_circuit
 from laxity.circuits.formula import Formula
 from laxity.circuits.multiplier import Multiplier
+from laxity.circuits.netlist import ZERO, Circuit
 from laxity.circuits.simulate import MAX_TABLE_BITS
 from laxity.core.demand import IntArray
 from laxity.core.errors import CircuitError
@@ -89,6 +93,42 @@ class ComposedMultiplier:
     def pieces(self, a_bits: int, b_bits: int) -> tuple[int, int]:
         """Into how many parts operands of these widths are split."""
         return -(-a_bits // self.part.a_bits), -(-b_bits // self.part.b_bits)
+
+    def circuit(self, a_pieces: int, b_pieces: int) -> Circuit:
+        """The netlist: one instance of the part for each pair of pieces, and a Dadda tree that adds their products.
+
+        Args:
+            a_pieces: pieces of operand a.
+            b_pieces: pieces of operand b.
+
+        Returns:
+            Input ports a and b, as wide as their pieces together, and output port p, wide enough for the largest sum.
+
+        Raises:
+            CircuitError: the part is known by its table only, or an operand has no pieces.
+        """
+        if a_pieces < 1 or b_pieces < 1:
+            raise CircuitError(f"{a_pieces} x {b_pieces} pieces of {self.name!r}; use at least 1 x 1")
+        part = require_circuit(self.part)
+        shifts = [(i, j, i * self.part.a_bits + j * self.part.b_bits) for i in range(a_pieces) for j in range(b_pieces)]
+        a_bits, b_bits = a_pieces * self.part.a_bits, b_pieces * self.part.b_bits
+        largest = sum(int(self.part.table.max()) << shift for _, _, shift in shifts)
+        builder = CircuitBuilder(f"comp{a_pieces}x{b_pieces}_{part.name}", f"{part.source}; composed by exact addition")
+        a, b = builder.input("a", a_bits), builder.input("b", b_bits)
+        columns: Columns = [[] for _ in range(max(a_bits + b_bits, largest.bit_length()))]
+        with builder.block("multiplier"):
+            for i, j, shift in shifts:
+                operands = {"a": _piece(a, i, self.part.a_bits), "b": _piece(b, j, self.part.b_bits)}
+                for c, net in enumerate(builder.instantiate(part, operands)["p"]):
+                    if net != ZERO:
+                        columns[shift + c].append(net)
+            product = dadda_sum(builder, columns)
+        builder.output("p", product)
+        return builder.build()
+
+
+def _piece(bits: Sequence[int], index: int, width: int) -> Sequence[int]:
+    return bits[index * width : (index + 1) * width]
 
 
 Core = Multiplier | WideMultiplier | ComposedMultiplier

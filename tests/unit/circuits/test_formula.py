@@ -110,3 +110,36 @@ def test_parts_must_give_zero_for_zero():
         ComposedMultiplier(catalogue.get("momenitwo8_8"))
     with pytest.raises(CircuitError, match="'dadda8s' is signed; compose products of an unsigned one"):
         ComposedMultiplier(catalogue.get("dadda8s"))
+
+
+@pytest.mark.parametrize("name", ["udm8", "drum8_3", "mbm8", "mitchell4", "dadda4", "venka8_8"])
+@pytest.mark.parametrize(("a_pieces", "b_pieces"), [(2, 2), (1, 2), (3, 1), (1, 1)])
+def test_netlists_of_composed_multipliers(name, a_pieces, b_pieces):
+    part = catalogue.get(name)
+    netlist = ComposedMultiplier(part).circuit(a_pieces, b_pieces)
+    assert netlist.name == f"comp{a_pieces}x{b_pieces}_{name}"
+    rng = np.random.default_rng(2)
+    a = rng.integers(0, 1 << (a_pieces * part.a_bits), 3000)
+    b = rng.integers(0, 1 << (b_pieces * part.b_bits), 3000)
+    a[:100], b[50:150] = a.max(), b.max()
+    wanted = np.zeros_like(a)
+    for i in range(a_pieces):
+        for j in range(b_pieces):
+            x, y = a >> (i * part.a_bits), b >> (j * part.b_bits)
+            product = part.table[x % (1 << part.a_bits), y % (1 << part.b_bits)]
+            wanted += product << (i * part.a_bits + j * part.b_bits)
+    assert np.array_equal(evaluate(netlist, {"a": a, "b": b})["p"], wanted)
+
+
+def test_a_wide_underdesigned_multiplier_is_composed_of_narrow_ones():
+    netlist = ComposedMultiplier(catalogue.get("udm8")).circuit(2, 2)
+    a, b = np.random.default_rng(3).integers(0, 1 << 16, (2, 5000))
+    assert np.array_equal(evaluate(netlist, {"a": a, "b": b})["p"], wide("udm16").product(a, b))
+
+
+def test_netlists_of_nothing_are_refused():
+    with pytest.raises(CircuitError, match="0 x 1 pieces of 'dadda4'; use at least 1 x 1"):
+        ComposedMultiplier(catalogue.get("dadda4")).circuit(0, 1)
+    table = Multiplier.from_table(catalogue.get("dadda4").table, a_signed=False, b_signed=False, name="mine")
+    with pytest.raises(CircuitError, match="'mine' is known by its table only"):
+        ComposedMultiplier(table).circuit(2, 2)
