@@ -260,7 +260,7 @@ def _how(end: _End, timeout_s: float) -> str:
     return f"failed with exit code {end.code}"
 
 
-_COMPLAINT = re.compile(r"^(?:(?P<file>[A-Za-z0-9_.]+):(?P<line>\d+)(?:[.\-:]\S*)?:? )?ERROR: (?P<reason>.+)$", re.M)
+_COMPLAINT = re.compile(r"^(?:(?P<file>[A-Za-z0-9_.]+):(?P<line>\d+)(?:[.\-:]\S*)?:? )?ERROR: *(?P<reason>\S.*)$", re.M)
 _PLACE = re.compile(r"(?P<file>[A-Za-z0-9_][A-Za-z0-9_.]*\.[A-Za-z]+):(?P<line>\d+)")
 _LINE = re.compile(r"\bline (?P<line>\d+)\b")
 

@@ -6,6 +6,7 @@ placed and routed (`place`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -139,10 +140,8 @@ def synthesise_fpga(
     if placed and family == "xilinx7":
         raise CircuitError("there is no open place and route for xilinx7 here, only resource counts; leave out --place")
     tool, kept, device = find("yosys"), store or default_store(), _DEVICES[family]
-    content = _synthesised(circuit, device, tool, kept, progress)
+    content, tables, proof = _synthesised(circuit, device, tool, kept, progress)
     counts = cell_counts(read_netlist(content), "circuit")
-    tables = _tables(content, circuit, device)
-    proof: Proof = prove_equal(circuit, tables.evaluate, tool.identity)
     sources = {UNIFORM: uniform_streams(circuit), **(operands or {})}
     indices = {name: _index(tables, circuit, streams, content, kept) for name, streams in sources.items()}
     totals = {
@@ -163,17 +162,25 @@ def synthesise_fpga(
     )
 
 
-def _synthesised(circuit: Circuit, device: _Device, tool: Tool, store: Store, progress: Progress | None) -> bytes:
-    """The netlist that Yosys writes, from the store or made now."""
+def _synthesised(
+    circuit: Circuit, device: _Device, tool: Tool, store: Store, progress: Progress | None
+) -> tuple[bytes, LutNetlist, Proof]:
+    """What Yosys writes, the tables in it and their proof; from the store if that holds, or made now."""
     key = digest("fpga", _FORMAT, device.command, circuit.key, tool.identity)
     known = store.read("fpga", key)
     if isinstance(known, str):
-        return known.encode()
+        with contextlib.suppress(ToolRunError):
+            return _proved(known.encode(), circuit, device, tool)
     script = f"read_verilog in.v\n{device.command}\nwrite_json out.json\n"
     done = yosys(script, {"in.v": plain_verilog(circuit)}, ["out.json"], progress=progress, tool=tool)
-    content = done.outputs["out.json"]
-    store.write("fpga", key, content.decode("utf-8"))
-    return content
+    result = _proved(done.outputs["out.json"], circuit, device, tool)
+    store.write("fpga", key, result[0].decode("utf-8"))
+    return result
+
+
+def _proved(content: bytes, circuit: Circuit, device: _Device, tool: Tool) -> tuple[bytes, LutNetlist, Proof]:
+    tables = _tables(content, circuit, device)
+    return content, tables, prove_equal(circuit, tables.evaluate, tool.identity)
 
 
 def _tables(content: bytes, circuit: Circuit, device: _Device) -> LutNetlist:

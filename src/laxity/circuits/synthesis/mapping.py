@@ -127,11 +127,12 @@ def map_circuit(
     """
     tool, kept = find("yosys"), store or default_store()
     key = digest("mapped", FLOW, circuit.key, library_key(library), tool.identity)
-    found = _stored(kept, key, circuit)
-    made = found or _synthesised(circuit, library, tool, progress)
+    known = _stored(kept, key, circuit, tool)
+    if known is not None:
+        return known
+    made = _synthesised(circuit, library, tool, progress)
     proof = prove_equal(circuit, evaluator(made), tool.identity)
-    if found is None:
-        kept.write("mapped", key, _to_json(made))
+    kept.write("mapped", key, _to_json(made))
     return Mapped(made, tool.identity, proof)
 
 
@@ -232,11 +233,13 @@ def _rewired(ports: tuple[Port, ...], nets: list[list[int]]) -> tuple[Port, ...]
     return tuple(Port(port.name, tuple(several)) for port, several in zip(ports, nets, strict=True))
 
 
-def _stored(store: Store, key: str, original: Circuit) -> Circuit | None:
+def _stored(store: Store, key: str, original: Circuit, tool: Tool) -> Mapped | None:
+    """What was made before, proved again; None if there is none, or it does not hold."""
     document = store.read("mapped", key)
     if document is None:
         return None
     try:
-        return _from_json(document, original)
-    except (CircuitError, ValueError, KeyError, TypeError):
+        made = _from_json(document, original)
+        return Mapped(made, tool.identity, prove_equal(original, evaluator(made), tool.identity))
+    except (CircuitError, ToolRunError, ValueError, KeyError, TypeError):
         return None

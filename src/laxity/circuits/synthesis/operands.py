@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,6 +29,11 @@ UNIFORM_TRANSITIONS = 65536
 
 _WIDEST_PORT = 62
 _MAX_FILE_BYTES = 256 << 20
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, TypeError, KeyError, SyntaxError, OverflowError, MemoryError),
+    *(RuntimeError, zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What numpy and zipfile raise on damaged archives, encrypted and unsupported entries among them."""
 
 
 def uniform_streams(circuit: Circuit, transitions: int = UNIFORM_TRANSITIONS) -> Streams:
@@ -91,14 +99,15 @@ def load_streams(path: Path, circuit: Circuit) -> Streams:
         CircuitError: the file is no such file, or values do not fit the ports.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        content = io.BytesIO(path.read_bytes())
+        with np.load(content, allow_pickle=False) as file:
             if sum(entry.file_size for entry in file.zip.infolist()) > _MAX_FILE_BYTES:
                 raise CircuitError(f"{path} holds more than {_MAX_FILE_BYTES >> 20} MiB; give fewer steps")
             missing = [port.name for port in circuit.inputs if port.name not in file.files]
             if missing:
                 raise CircuitError(f"{path} has no array {missing[0]!r}; give one for each input of {circuit.name!r}")
             arrays = {port.name: file[port.name] for port in circuit.inputs}
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise CircuitError(f"{path} is no .npz file of operands ({error}); write it with numpy.savez") from error
     return {port.name: _stream(path, port, arrays[port.name]) for port in circuit.inputs}
 

@@ -107,7 +107,7 @@ def place(
     names = ", ".join(tool.identity for tool in tools)
     key = digest("place", _FORMAT, asdict(flow), circuit.key, seed, TARGET_MHZ, names)
     known = kept.read("place", key)
-    if isinstance(known, dict):
+    if isinstance(known, dict) and set(known) == set(Placement.__dataclass_fields__):
         return Placement(**known)
     files = {"in.v": plain_verilog(circuit) + wrapper(circuit).encode("ascii")}
     script = f"read_verilog in.v\n{flow.synthesis}\nwrite_json out.json\n"
