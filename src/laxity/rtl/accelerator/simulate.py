@@ -1,0 +1,141 @@
+"""Simulation of a written accelerator against its vectors, step by step."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from laxity.core.errors import RunError
+from laxity.eda.run import ToolRunError, run
+from laxity.eda.tools import find
+from laxity.rtl.accelerator.write import REPORT
+
+TIMEOUT_S = 3600.0
+"""Time that a simulation may take unless the caller says otherwise."""
+
+_COMPILED = "bench.vvp"
+_STEP = re.compile(r"^STEP (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)$", re.M)
+_RESULT = re.compile(r"^RESULT (\d+) (\d+)$", re.M)
+_END = re.compile(r"^(PASS|FAIL) .*$", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What the simulation says of one step, over all images.
+
+    Attributes:
+        name, kind: of the step.
+        codes: integers compared after the step, lanes without a channel among them; 0 for the step that makes the
+            result, whose integers are compared as they leave.
+        wrong_codes: of them, how many differ.
+        sums: sums of a product step compared before requantisation.
+        wrong_sums: of them, how many differ.
+        cycles: that the step took for the last image.
+        planned_cycles: by the schedule.
+    """
+
+    name: str
+    kind: str
+    codes: int
+    wrong_codes: int
+    sums: int
+    wrong_sums: int
+    cycles: int
+    planned_cycles: int
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What a simulation says.
+
+    Attributes:
+        tool: that simulated, with its version.
+        images: how many.
+        steps: one after the other.
+        results: integers of the result compared.
+        wrong_results: of them, how many differ.
+        passed: nothing differs, for any image, cycles and framing included.
+        message: last line of the test bench.
+        time_s: of the simulation, without compilation.
+    """
+
+    tool: str
+    images: int
+    steps: tuple[StepResult, ...]
+    results: int
+    wrong_results: int
+    passed: bool
+    message: str
+    time_s: float
+
+    @property
+    def compared(self) -> int:
+        """All integers that were compared."""
+        return self.results + sum(s.codes + s.sums for s in self.steps)
+
+    @property
+    def mismatches(self) -> int:
+        """All integers that differ."""
+        return self.wrong_results + sum(s.wrong_codes + s.wrong_sums for s in self.steps)
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles of one image."""
+        return sum(s.cycles for s in self.steps)
+
+
+def simulate(folder: Path, *, structural: bool = False, timeout_s: float = TIMEOUT_S) -> Simulation:
+    """Run the test bench of a written accelerator in Icarus Verilog.
+
+    Args:
+        folder: from `write_accelerator`.
+        structural: simulate the netlists of multipliers gate by gate instead of looking products up.
+        timeout_s: wall-clock limit.
+
+    Raises:
+        ToolError: Icarus Verilog is missing or too old.
+        ToolRunError: it fails, warns, or runs out of time.
+        RunError: the folder holds no accelerator.
+    """
+    compiler, runtime = find("iverilog"), find("vvp")
+    report, sources, memories = _read(folder, structural)
+    options = ["-g2005", "-Wall", *([] if structural else ["-DSIM_TABLE"]), "-o", _COMPILED]
+    built = run(compiler, [*options, *sources], sources, [_COMPILED], timeout_s)
+    warnings = [line for line in (built.stdout + built.stderr).splitlines() if line.strip()]
+    if warnings:
+        raise ToolRunError(f"{compiler.identity} warns about the Verilog: {' | '.join(warnings[:4])}")
+    files = {_COMPILED: built.outputs[_COMPILED], **memories}
+    done = run(runtime, ["-n", _COMPILED], files, [], timeout_s)
+    return _parse(done.stdout, report, compiler.identity, done.seconds)
+
+
+def _read(folder: Path, structural: bool) -> tuple[dict[str, object], dict[str, bytes], dict[str, bytes]]:
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        sources = {p.name: p.read_bytes() for p in sorted((folder / "rtl").glob("*.v"))}
+        bench = sorted((folder / "bench").glob("bench.v" if structural else "*.v"))
+        sources |= {p.name: p.read_bytes() for p in bench}
+        memories = {p.name: p.read_bytes() for p in sorted((folder / "memory").glob("*.hex"))}
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder} holds no accelerator: {error}; write one with write_accelerator") from error
+    return report, sources, memories
+
+
+def _parse(said: str, report: Mapping[str, object], tool: str, time_s: float) -> Simulation:
+    result, end = _RESULT.search(said), _END.search(said)
+    planned = report["steps"]
+    found = [tuple(int(v) for v in line) for line in _STEP.findall(said)]
+    if result is None or end is None or not isinstance(planned, list) or len(found) != len(planned):
+        raise ToolRunError(f"{tool}: the test bench ended early; it printed {said.strip()[-300:]!r}")
+    steps = tuple(_step(p, numbers) for p, numbers in zip(planned, found, strict=True))
+    images = int(str(report["images"]))
+    return Simulation(tool, images, steps, int(result[1]), int(result[2]), end[1] == "PASS", end[0], time_s)
+
+
+def _step(planned: Mapping[str, Any], numbers: tuple[int, ...]) -> StepResult:
+    _, codes, wrong_codes, sums, wrong_sums, cycles = numbers
+    return StepResult(planned["name"], planned["kind"], codes, wrong_codes, sums, wrong_sums, cycles, planned["cycles"])
