@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -137,7 +138,9 @@ def _sums(
     """What a product step requantises, int64 in the shape of its result."""
     linear = step.operation == "linear"
     patches = (
-        codes.reshape(-1, 1, 1, codes.shape[-1]) if linear else _patches(codes, step.window, code.zero, step.groups)
+        codes.reshape(math.prod(codes.shape[:-1]), 1, 1, codes.shape[-1])
+        if linear
+        else _patches(codes, step.window, code.zero, step.groups)
     )
     a, a_sign = _operands(patches, step.shifts[0], use.a_bits, use.a_signed)
     w, w_sign = _operands(step.weight.astype(np.int64), step.shifts[1], use.b_bits, use.b_signed)
@@ -165,10 +168,11 @@ def _patches(codes: IntArray, window: Window, outside: int, groups: int = 1) -> 
     for tap in itertools.product(*(range(k) for k in window.kernel)):
         parts = zip(tap, window.dilation, window.stride, size, strict=True)
         place = tuple(slice(t * d, t * d + s * (n - 1) + 1, s) for t, d, s, n in parts)
-        taps.append(padded[(slice(None), slice(None), *place)].reshape(*codes.shape[:2], -1))
+        taps.append(padded[(slice(None), slice(None), *place)])
     batch, channels = codes.shape[:2]
-    stacked = np.stack(taps, -1).reshape(batch, groups, channels // groups, -1, len(taps))
-    return stacked.transpose(0, 1, 3, 2, 4).reshape(batch, groups, stacked.shape[3], -1)
+    positions, inputs = math.prod(size), channels // groups
+    stacked = np.stack(taps, -1).reshape(batch, groups, inputs, positions, len(taps))
+    return stacked.transpose(0, 1, 3, 2, 4).reshape(batch, groups, positions, inputs * len(taps))
 
 
 def _accumulated(products: IntArray, register: Register | None, adders: Mapping[str, AdderFunction]) -> IntArray:

@@ -142,13 +142,13 @@ def _decode(hint: Any, value: Any, arrays: list[NDArray[Any]]) -> Any:
     Raises:
         TypeError, KeyError, IndexError, PlanError: the JSON says something else.
     """
-    if hint is CodeArray:
+    origin = typing.get_origin(hint)
+    if origin is np.ndarray:
         array = arrays[int(value["array"])] if isinstance(value, dict) else None
         if array is None or array.dtype != np.dtype("<i4"):
             raise TypeError(f"{value!r} is no array of 32-bit integers")
         array.flags.writeable = False
         return array
-    origin = typing.get_origin(hint)
     if origin is types.UnionType:
         inner = next(a for a in typing.get_args(hint) if a is not type(None))
         return None if value is None else _decode(inner, value, arrays)

@@ -32,6 +32,7 @@ RELATIVE_ERROR = 2.0**-16
 """Greatest relative error of a multiplier and its shift against the scale that they stand for."""
 
 _LEAST_SCALE = 2.0 ** (MULTIPLIER_BITS - 1 - MOST_SHIFT)
+_GREATEST_SCALE = ((1 << MULTIPLIER_BITS) - 1) * 2.0**-LEAST_SHIFT
 _PRODUCT_LIMIT = 1 << (PRODUCT_BITS - 1)
 
 
@@ -120,11 +121,16 @@ class Requantiser:
     def from_scale(cls, scale: float | Sequence[float], zero: int = 0, low: int = 0, high: int = 255) -> Requantiser:
         """The requantiser nearest to multiplication by `scale`, one or one per output channel.
 
+        Scales above 32767.5 take every sum but 0 out of the range of codes that are at most 32767 from their
+        zero-point, and so does 32767.5, which stands for them; that is no error.
+
         Raises:
-            PlanError: as `multiplier_and_shift`.
+            PlanError: as `multiplier_and_shift`, where codes have a wider range.
         """
-        scales = (scale,) if isinstance(scale, (int, float)) else tuple(scale)
-        pairs = [multiplier_and_shift(float(s)) for s in scales]
+        scales = [float(s) for s in ((scale,) if isinstance(scale, (int, float)) else scale)]
+        if max(high - zero, zero - low) < _GREATEST_SCALE:
+            scales = [_GREATEST_SCALE if _GREATEST_SCALE < s < math.inf else s for s in scales]
+        pairs = [multiplier_and_shift(s) for s in scales]
         return cls(tuple(m for m, _ in pairs), tuple(s for _, s in pairs), zero, low, high)
 
     @property
@@ -195,16 +201,21 @@ class Addition:
     ) -> Addition:
         """The addition of codes whose scales, over that of the result, are nearest to `scales`.
 
-        The error of either multiplier is at most 2**-16 of the greater scale.
+        The error of either multiplier is at most 2**-16 of the greater scale. Where that is above 32767.5 and codes of
+        the result are at most 32767 from their zero-point, both are divided so that it is 32767.5: a step of the
+        operand with the greater scale leaves the range of the result either way.
 
         Raises:
-            PlanError: as `multiplier_and_shift`.
+            PlanError: as `multiplier_and_shift`, where codes have a wider range.
         """
+        if max(high - zero, zero - low) < _GREATEST_SCALE < max(scales) < math.inf:
+            first, second = (s / max(scales) * _GREATEST_SCALE for s in scales)
+            scales = first, second
         greatest, shift = multiplier_and_shift(max(scales))
         if not greatest:
             return cls(zeros, (0, 0), shift, zero, low, high)
-        first, second = (min(round(math.ldexp(s, shift)), (1 << MULTIPLIER_BITS) - 1) for s in scales)
-        return cls(zeros, (first, second), shift, zero, low, high)
+        left, right = (min(round(math.ldexp(s, shift)), (1 << MULTIPLIER_BITS) - 1) for s in scales)
+        return cls(zeros, (left, right), shift, zero, low, high)
 
     def apply(self, left: IntArray, right: IntArray) -> IntArray:
         """Add codes of equal shapes, int64."""

@@ -85,7 +85,16 @@ def test_multipliers_that_round_up_to_a_power_of_two_shift_less():
 @pytest.mark.parametrize("scale", [-1.0, float("nan"), float("inf"), 32767.9, 1e9])
 def test_scales_out_of_range_are_refused(scale):
     with pytest.raises(PlanError, match="requantisation by"):
-        Requantiser.from_scale(scale)
+        Requantiser.from_scale(scale, 0, -32768, 32767)
+
+
+@pytest.mark.parametrize("scale", [32767.6, 1e9, 1e300])
+@pytest.mark.parametrize("code", [(0, 0, 255), (0, -127, 127), (200, 0, 255), (0, -32767, 32767)])
+def test_scales_too_large_leave_narrow_codes_as_exact_rounding_does(scale, code):
+    zero, low, high = code
+    found = Requantiser.from_scale(scale, *code)
+    for value in (LEAST_SUM, -2, -1, 0, 1, 2, GREATEST_SUM):
+        assert found.apply(np.array([value])).tolist() == [clamp(rounded(Fraction(scale) * value) + zero, low, high)]
 
 
 @pytest.mark.parametrize(
@@ -150,4 +159,16 @@ def test_additions_of_nothing_and_of_wrong_kinds():
     with pytest.raises(PlanError, match="two operands"):
         Addition((0, 0), (2**15, -1), 1, 0, 0, 1)
     with pytest.raises(PlanError, match="requantisation by"):
-        Addition.from_scales((1e9, 1.0), (0, 0))
+        Addition.from_scales((1e9, 1.0), (0, 0), 0, -40000, 40000)
+
+
+@pytest.mark.parametrize("scales", [(1e9, 1.0), (1e9, 1e9), (3.0, 1e5), (1e300, 1e-300)])
+def test_additions_in_codes_of_no_range_leave_it_or_cancel(scales):
+    found = Addition.from_scales(scales, (0, 0), 3, 0, 255)
+    greater = scales.index(max(scales))
+    for value in (-200, -1, 1, 200):
+        pair = [np.array([0]), np.array([0])]
+        pair[greater] = np.array([value])
+        assert found.apply(*pair).tolist() == [255 if value > 0 else 0]
+    assert found.apply(np.array([0]), np.array([0])).tolist() == [3]
+    assert Addition.from_scales((1e9, 1e9), (0, 0), 3, 0, 255).apply(np.array([7]), np.array([-7])).tolist() == [3]

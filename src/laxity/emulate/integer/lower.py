@@ -123,7 +123,13 @@ class _Writer:
         ends = [count * (present.low - present.zero), count * (present.high - present.zero)]
         if ends[0] < LEAST_SUM or ends[1] > GREATEST_SUM or requantiser.overflows([(ends[0], ends[1])]) is not None:
             raise PlanError(f"{node.name!r} averages {count} codes, whose sum or its product may overflow; use fewer")
-        return Pool(node.name, (name,), self._shape(node.output), code, "average", window, requantiser)
+        shape = self._shape(node.inputs[0])
+        full, wanted = (shape[0], *window.output_size(shape[1:])), self._shape(node.output)
+        pool = Pool(node.name, (name,), full, code, "average", window, requantiser)
+        if full == wanted:
+            return pool
+        self.steps.append(pool)
+        return Reshape(f"{node.name}:reshape", (node.name,), wanted, code)
 
     def _add(self, node: Node) -> Step:
         (left, a), (right, b) = (self.made[i] for i in node.inputs)

@@ -20,8 +20,9 @@ from laxity.kernels.accumulators import AdderAccumulator, CurableAccumulator
 from laxity.kernels.analysis import IntArray, reduce_table, signed_table
 from laxity.techniques.data.codes import IntegerOperands, WeightCode
 
-_SLACK = 1 / 8
-"""How far a result may be off, in codes, where a bias asks for a coarser unit than the sums have."""
+_SLACK, _BIAS_SLACK = 1 / 8, 1 / 256
+"""How far a result may be off, in codes or as a fraction of the bias, where that asks for a coarser unit than the sums
+have."""
 
 _MOST_BIAS = 1 << 29
 """Greatest bias in such units: its product with a multiplier is far from 48 bits."""
@@ -185,10 +186,11 @@ def product_step(
     least, greatest = layer.least + bias, layer.greatest + bias
     if (least < LEAST_SUM).any() or (greatest > GREATEST_SUM).any():
         raise PlanError(f"sums of site {layer.name!r} with their bias may leave 32 bits; use narrower codes")
-    stretch = np.maximum(-layer.least, layer.greatest) * (scales - layer.scales) / code.scale
-    if (stretch > _SLACK).any():
+    error = np.maximum(-layer.least, layer.greatest) * (scales - layer.scales)
+    allowed = np.maximum(_SLACK * code.scale, _BIAS_SLACK * np.abs((bias - layer.correction) * scales))
+    if (error > allowed).any():
         raise PlanError(
-            f"the bias of site {layer.name!r}, output {int(np.argmax(stretch))}, does not fit 32 bits in units of sums "
+            f"the bias of site {layer.name!r}, output {int(np.argmax(error - allowed))}, does not fit 32 bits in units of sums "
             "whose weights still matter; use wider weight codes or a coarser code of its result"
         )
     try:

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from laxity.core.errors import DataError, PlanError
 from laxity.emulate.integer.operations import Arguments, Limits, Operation, UnsupportedError, read_call
-from laxity.emulate.layer import Slots
+from laxity.emulate.slots import Slots
 from laxity.sites.audit import tensors_in
 from laxity.sites.trace import ModuleStack, call_name
 
