@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from laxity.core.seeds import stream
-from laxity.emulate.layer import EmulatedLayer, Slots
+from laxity.emulate.layer import EmulatedLayer
+from laxity.emulate.slots import Slots
 from laxity.kernels import native
 from speed.cases import Case, Row
 from speed.gather import GatherLoop

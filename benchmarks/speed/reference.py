@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from laxity.circuits import Multiplier
-from laxity.emulate.layer import EmulatedLayer, Slots
+from laxity.emulate.layer import EmulatedLayer
 from laxity.emulate.product import EmulatedProduct
+from laxity.emulate.slots import Slots
 
 Codes = NDArray[np.int64]
 _AT_ONCE = 2**21

@@ -278,6 +278,7 @@ void sequential(int threads, const std::vector<int64_t>& sizes, const std::vecto
 
 NB_MODULE(_native, m) {
   m.doc() = "Sums of products of approximate multipliers, compiled.";
+  m.attr("INTERFACE") = 2;
   m.def("levels", &laxity::levels, "Instruction sets that are available here and pass their self-test, best first.");
   m.def("fingerprint", &laxity::fingerprint);
   m.def("represent", &laxity::represent);

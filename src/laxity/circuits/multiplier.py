@@ -94,9 +94,16 @@ class Multiplier:
             name: name of the multiplier, for messages.
 
         Raises:
-            CircuitError: the table is not two-dimensional, not integer, beyond int64, or a side is not a power of two.
+            CircuitError: the table is no array, not two-dimensional, not integer, beyond int64, or a side is no power of
+                two; or signedness is no bool.
         """
-        array = np.asarray(table)
+        for side, signed in (("a_signed", a_signed), ("b_signed", b_signed)):
+            if not isinstance(signed, (bool, np.bool_)):
+                raise CircuitError(f"{side} of table {name!r} is {signed!r}; give True or False")
+        try:
+            array = np.asarray(table)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise CircuitError(f"table {name!r} is no array of integers: {error}") from error
         if array.ndim != 2 or any(side < 2 or side & (side - 1) for side in array.shape):
             raise CircuitError(
                 f"table {name!r} has shape {array.shape}; both sides must be powers of two, as 256 x 256"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from laxity.core.errors import DataError
+from laxity.core.errors import DataError, PlanError
 from laxity.emulate.form import Form
+from laxity.kernels.call import observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,48 @@ def check_weight(weight: Tensor, site: str) -> None:
     """Raise unless codes can stand for all values of a weight; a model that is traced is not looked at.
 
     Raises:
-        DataError: it holds NaN or infinite values; names the site.
+        DataError: it is not float32, or holds NaN or infinite values; names the site.
     """
-    if not torch.compiler.is_compiling() and not bool(torch.isfinite(weight).all()):
+    if weight.dtype is not torch.float32:
+        raise DataError(
+            f"weight of site {site!r} is {weight.dtype}; codes stand for torch.float32, so convert the model: .float()"
+        )
+    if not observed() and not bool(torch.isfinite(weight).all()):
         raise DataError(
             f"weight of site {site!r}, shape {tuple(weight.shape)}, holds NaN or infinite values, which no code stands "
             "for; check how it was trained or loaded"
         )
+
+
+def refuse_tracing(x: Tensor, site: str) -> None:
+    """Raise where something is asked of an emulated operation that would silently give wrong results.
+
+    Raises:
+        PlanError: the model is traced by `torch.jit`, or a tangent comes with `x`; names the site.
+    """
+    if torch.jit.is_tracing():
+        raise PlanError(
+            f"site {site!r} cannot be traced by torch.jit, which would record its present output; use torch.export or "
+            "torch.compile"
+        )
+    if _forward_mode() and torch.autograd.forward_ad.unpack_dual(x).tangent is not None:
+        raise PlanError(f"site {site!r} has no forward-mode derivatives; use backward gradients")
+
+
+def _forward_mode() -> bool:
+    return not torch.compiler.is_compiling() and torch.autograd.forward_ad._current_level >= 0
+
+
+def vector(values: Tensor, outputs: int, what: str, site: str) -> Tensor:
+    """A number per output as kernels read it: dense float32.
+
+    Raises:
+        DataError: it has another dtype or shape; names the site.
+    """
+    if values.dtype is not torch.float32 or values.shape != (outputs,):
+        wanted = f"torch.float32 of shape ({outputs},)"
+        raise DataError(f"{what} of site {site!r} is {_text(values)}; the layer takes {wanted}")
+    return values.contiguous()
 
 
 def check_factors(left: Tensor, right: Tensor, site: str) -> None:
@@ -117,7 +153,7 @@ def check_factors(left: Tensor, right: Tensor, site: str) -> None:
 
 
 def _broadcast(left: torch.Size, right: torch.Size) -> bool:
-    return all(1 in {a, b} or a == b for a, b in zip(reversed(left), reversed(right), strict=False))
+    return all(a == 1 or b in (1, a) for a, b in zip(reversed(left), reversed(right), strict=False))
 
 
 def _text(x: Tensor) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from laxity.core.errors import PlanError
+from laxity.core.errors import PlanError, TaskError
 from laxity.core.plan import Plan
 from laxity.emulate.build import build, calibrate
 from laxity.emulate.reestimate import reestimate
@@ -50,7 +50,9 @@ def approximate(
 
     Raises:
         PlanError: the plan does not fit the model, or a bare model comes without calibration inputs.
+        TaskError: `subject` is no model, or the device is not there.
     """
+    _check_arguments(subject, plan, calibration, device)
     if isinstance(subject, Task):
         prepared = prepare(subject.model, subject.example_input, device, (*subject.exact, *exact))
         return realise(prepared, plan, calibration_inputs(subject, device))
@@ -58,6 +60,21 @@ def approximate(
         raise PlanError("a bare model needs calibration inputs; pass calibration=tensor of shape (n, ...)")
     prepared = prepare(subject, calibration[:1], device, exact)
     return realise(prepared, plan, list(calibration.to(device).split(BATCH_SIZE)))
+
+
+def _check_arguments(subject: object, plan: object, calibration: object, device: str | torch.device) -> None:
+    """Raise where an argument is of another kind than it should be."""
+    if not isinstance(subject, Task | nn.Module):
+        raise TaskError(f"cannot approximate a {type(subject).__name__}; give a task or a torch.nn.Module")
+    if not isinstance(plan, Plan):
+        raise PlanError(f"a plan is a laxity.Plan, not a {type(plan).__name__}; read one by Plan.from_json")
+    if calibration is not None and not isinstance(calibration, Tensor):
+        raise PlanError(f"calibration inputs are a tensor of shape (n, ...), not a {type(calibration).__name__}")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        first = str(error).splitlines()[0]
+        raise TaskError(f"device {str(device)!r} cannot be used: {first}; choose 'cpu' or another one") from error
 
 
 def realise(prepared: Prepared, plan: Plan, inputs: Sequence[Tensor], wanted: Tensor | None = None) -> nn.Module:

@@ -14,9 +14,10 @@ from laxity.core.op import Site
 from laxity.core.plan import Plan
 from laxity.core.slots import Slot
 from laxity.emulate.functional import FunctionalModel, emulated_call
-from laxity.emulate.layer import EmulatedLayer, Slots
+from laxity.emulate.layer import EmulatedLayer
 from laxity.emulate.observe import Observer
 from laxity.emulate.product import EmulatedProduct
+from laxity.emulate.slots import Slots
 from laxity.sites.composites import left_exact, replace_module
 from laxity.sites.find import run_recorded, sites_of
 from laxity.sites.layers import is_operation
@@ -106,17 +107,16 @@ def _guard(context: BuildContext, exact: tuple[str, ...]) -> None:
 
 
 class _Unreached:
-    """Forward hook of a layer that did not run when the sites were found; layers may run in training only."""
+    """Forward hook of a layer that did not run when the sites were found."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def __call__(self, module: nn.Module, _: object) -> None:
-        if not module.training:
-            raise PlanError(
-                f"layer {self._name!r} did not run when the sites were found, so it would silently stay exact; give an "
-                f"example input that reaches it, or leave it exact with exact=[{self._name!r}]"
-            )
+        raise PlanError(
+            f"layer {self._name!r} did not run when the sites were found, so it would silently stay exact; give an "
+            f"example input that reaches it, or leave it exact with exact=[{self._name!r}]"
+        )
 
 
 def _functional(site: Site, calls: list[Call]) -> Slots:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from laxity.core.errors import DataError
 from laxity.emulate.straight import Native
 from laxity.kernels import Geometry
 
@@ -140,11 +141,11 @@ class Form:
             return x, tuple(before for before, _ in self.padding)
         return self.pad(x, 0.0), (0,) * len(self.kernel)
 
-    def for_output(self, x: Tensor, size: Sequence[int] | None) -> Form:
+    def for_output(self, x: Tensor, size: Sequence[int] | None, site: str) -> Form:
         """The form with the output padding that gives a transposed convolution the output size wanted.
 
         Raises:
-            ValueError: no output padding gives this size.
+            DataError: no output padding gives this size; names the site.
         """
         if size is None:
             return self
@@ -159,7 +160,9 @@ class Form:
         extra = tuple(w - m for w, m in zip(wanted, least, strict=True))
         if len(size) not in {dims, dims + 2} or any(not 0 <= e < s for e, s in zip(extra, self.stride, strict=True)):
             most = [m + s - 1 for m, s in zip(least, self.stride, strict=True)]
-            raise ValueError(f"output_size {tuple(size)} cannot be reached; sizes from {least} to {most} can")
+            raise DataError(
+                f"output_size {tuple(size)} of site {site!r} cannot be reached; sizes from {least} to {most} can"
+            )
         return replace(self, output_padding=extra)
 
 

@@ -12,7 +12,8 @@ from torch.overrides import TorchFunctionMode
 
 from laxity.core.errors import PlanError
 from laxity.core.op import Site
-from laxity.emulate.layer import EmulatedLayer, Slots
+from laxity.emulate.layer import EmulatedLayer, own
+from laxity.emulate.slots import Slots
 from laxity.sites.contraction import Multiply
 from laxity.sites.trace import ModuleStack, call_name, lowering_of, operation
 
@@ -47,7 +48,8 @@ class _Redirect(TorchFunctionMode):
         with torch._C.DisableTorchFunction():
             emulated = self._sites.get(name)
             if isinstance(emulated, EmulatedLayer):
-                return emulated(args[0] if args else kwargs["input"])
+                with emulated.given(args[1] if len(args) > 1 else kwargs["weight"]):
+                    return emulated(args[0] if args else kwargs["input"])
             lowering = lowering_of(func, kind)
             assert lowering is not None  # only functions with a lowering have sites that are products
             return lowering(lambda part: self._product(f"{name}.{part}" if part else name), args, kwargs)
@@ -121,9 +123,6 @@ def emulated_call(site: Site, weight: Tensor, bias: Tensor | None, arguments: Ma
         layer = family[dims - 1](
             inputs, outputs, tuple(weight.shape[2:]), groups=groups, bias=bias is not None, **options
         )
-    with torch.no_grad():
-        layer.weight.copy_(weight)  # type: ignore[operator]
-        if bias is not None:
-            layer.bias.copy_(bias)  # type: ignore[operator]
-    layer = layer.to(weight.device)
+    layer.weight = own(weight)
+    layer.bias = None if bias is None else own(bias)  # type: ignore[assignment]
     return EmulatedLayer(site, layer)

@@ -1,24 +1,23 @@
-"""One emulated operation: a weight layer or a product of activations, with a field per slot."""
+"""An emulated weight layer: a convolution of any kind, or a linear layer."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from laxity.circuits.wide import Core
 from laxity.core.errors import PlanError
 from laxity.core.op import Site
-from laxity.emulate.accept import Accepted, check_weight
+from laxity.emulate.accept import Accepted, check_weight, refuse_tracing, vector
 from laxity.emulate.form import Form, per_output, window_sums
-from laxity.emulate.observe import Observer
+from laxity.emulate.slots import Slots
 from laxity.emulate.steady import Bound, Prepared, steady_call, watched
 from laxity.emulate.straight import StraightCodes, StraightLayer, unfelt
 from laxity.kernels import (
-    Accumulator,
     FusedProducts,
     Products,
     Scaling,
@@ -26,76 +25,9 @@ from laxity.kernels import (
     opaque,
     overlap_add,
 )
-from laxity.kernels.call import Layer
+from laxity.kernels.call import Layer, observed
 from laxity.kernels.represent import represent
 from laxity.techniques.data.operands import Operands, WeightCoder
-
-
-class Slots(nn.Module):
-    """The fields that techniques fill; common to all emulated operations.
-
-    Attributes:
-        structure: map from the stored to the used weight, or None.
-        operand: coders of both operands, or None for float32.
-        multiplier: circuit of every product, or None for the exact one.
-        kernel_number: of the kernel, for operators.
-        accumulator: how products are added, or None for exact sums.
-    """
-
-    structure: nn.Module | None
-    operand: Operands | None
-    multiplier: Core | None
-    accumulator: Accumulator | None
-
-    def __init__(self, site: Site) -> None:
-        super().__init__()
-        self.site = site
-        self.structure = None
-        self.operand = None
-        self.multiplier = None
-        self.accumulator = None
-        self.observers: list[Observer] | None = None
-        self.taken: list[Tensor] | None = None
-        self._chosen: tuple[Products, float] | None = None
-        self.kernel_number = -1
-        self.register_load_state_dict_post_hook(_choose_again)
-
-    def facts(self) -> dict[str, float]:
-        """Figures that demands need and only the built operation knows; a product of activations stores nothing."""
-        return {"weight_nonzeros": 0.0}
-
-    def products(self) -> tuple[Products, float]:
-        """The kernel for the present operands, circuit and accumulator, and the factor that undoes the shifts.
-
-        The choice cannot be traced. It is made after calibration, copying and loading, so that compiled and exported
-        models find it.
-
-        Raises:
-            PlanError: the site computes in floating point, or its codes do not fit the circuit.
-        """
-        if self.operand is None:
-            raise PlanError(f"site {self.site.name!r} computes in floating point; give it an OPERAND choice")
-        if not torch.compiler.is_compiling() or self._chosen is None:
-            chosen = self.operand.products(self.multiplier, self.accumulator, self.site.name)
-            if self._chosen is None or self._chosen[0] is not chosen[0]:
-                self.kernel_number = opaque.number_of(chosen[0])
-            self._chosen = chosen
-        return self._chosen
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is chosen or made for this machine."""
-        return {**self.__dict__, "_chosen": None, "observers": None, "taken": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Choose the kernel again."""
-        super().__setstate__(state)
-        _choose_again(self)
-
-
-def _choose_again(layer: Slots, _: object = None) -> None:
-    """Choose the kernel where there are codes."""
-    if layer.operand is not None:
-        layer.products()
 
 
 class EmulatedLayer(Slots):
@@ -109,7 +41,7 @@ class EmulatedLayer(Slots):
     ``weight.data``, which torch does not count, are seen too.
 
     Attributes:
-        weight: float32, in the layout of the replaced layer.
+        weight: float32, in the layout of the replaced layer; the layer's own parameter, which others may share.
         bias: float32 (outputs,) or None.
         form: what the layer is shaped like.
         gain: float32 (outputs,), correction of the output scale found by re-estimation; 1 otherwise.
@@ -121,34 +53,53 @@ class EmulatedLayer(Slots):
 
     def __init__(self, site: Site, layer: nn.Module) -> None:
         super().__init__(site)
-        self.weight = nn.Parameter(layer.weight.detach().clone())  # type: ignore[operator]
+        for name in getattr(layer, "__constants__", ()):  # sizes that forward methods ask for
+            setattr(self, name, getattr(layer, name))
         bias = layer.bias
-        self.bias = None if bias is None else nn.Parameter(bias.detach().clone())  # type: ignore[operator]
+        self.weight = own(layer.weight)  # type: ignore[arg-type]
+        self.bias = None if bias is None else own(bias)  # type: ignore[arg-type]
+        check_weight(self.weight, site.name)
         self.form = Form.of(layer)
         self.channel_axis = 1 if self.form.transposed else 0
         outputs = self.weight.shape[1] * self.form.groups if self.form.transposed else self.weight.shape[0]
         self.register_buffer("gain", torch.ones(outputs))
         self.kept: list[int] | None = None
         self.forced_codes: Tensor | None = None
+        self._given: Tensor | None = None
         self._cached: tuple[Products, Tensor, WeightOperand] | None = None
         self._prepared: Prepared | None = None
         self._takes: tuple[torch.Size, Accepted] | None = None
 
     def used_weight(self) -> Tensor:
         """The weight after the STRUCTURE slot, same shape as `weight`."""
-        return self.weight if self.structure is None else self.structure(self.weight)
+        weight = self.weight if self._given is None else self._given
+        return weight if self.structure is None else self.structure(weight)
 
-    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """Compute the operation on float32 `x` (batch, ...).
+    @contextmanager
+    def given(self, weight: Tensor) -> Iterator[None]:
+        """Use the weight that a functional call brings, which may have been computed for this call."""
+        self._given = None if weight is self.weight else weight
+        try:
+            yield
+        finally:
+            self._given = None
+
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:  # noqa: A002 (as in torch)
+        """Compute the operation on float32 `input` (batch, ...).
 
         Args:
-            x: input of the replaced layer.
+            input: of the replaced layer.
             output_size: only for transposed convolutions, as in torch.
 
         Raises:
-            DataError: `x` has another dtype, shape or device than the layer takes, or holds NaN or infinite values.
+            DataError: `input` has another dtype, shape or device than the layer takes, or holds NaN or infinite values,
+                or no output has this size.
+            PlanError: something is done with the layer that emulation does not have: forward-mode differentiation, or
+                tracing by `torch.jit`.
         """
-        form = self.form.for_output(x, output_size)
+        x = input
+        refuse_tracing(x, self.site.name)
+        form = self.form.for_output(x, output_size, self.site.name)
         if self.observers is not None:
             self.observers[0].update(x)
         if self.operand is None or self.observers is not None:
@@ -172,7 +123,7 @@ class EmulatedLayer(Slots):
         if known is not None and known[0] == self.weight.shape:
             return known[1]
         accepted = Accepted.of(self.site.name, self.form, self.weight)
-        if not torch.compiler.is_compiling():  # a traced model shall have no side effects
+        if not observed() and isinstance(self.weight, Tensor):  # a traced model shall have no side effects
             self._takes = self.weight.shape, accepted
         return accepted
 
@@ -215,18 +166,20 @@ class EmulatedLayer(Slots):
 
     def _bound(self, operand: Operands) -> Bound | None:
         """The layer in one pass with its present weights, or None where it has to be computed step by step."""
-        if torch.compiler.is_compiling():
+        if observed():
             return self._bind(operand)
         parts, sources = self._made_from(operand)
         if self._prepared is not None and self._prepared.made_from(parts, sources):
             return self._prepared.bound
-        bound = self._bind(operand)
+        with torch.inference_mode(False), torch.no_grad():  # what is kept may be wanted for training later
+            bound = self._bind(operand)
         self._prepared = None if bound is None else Prepared.of(bound, parts, sources)
         return bound
 
     def _made_from(self, operand: Operands) -> tuple[tuple[object, ...], tuple[Tensor, ...]]:
         """Everything that a call depends on: objects, and tensors whose contents matter."""
-        weight, structure = self._parameters["weight"], self._modules.get("structure")
+        weight = self._parameters["weight"] if self._given is None else self._given
+        structure = self._modules.get("structure")
         parts = (operand, self.multiplier, self.accumulator, structure)
         sources = [weight, *operand.input._buffers.values(), *operand.weight._buffers.values(), self.forced_codes]
         sources += [self.gain, self._parameters.get("bias")]  # the kernel reads these where they lie
@@ -245,7 +198,9 @@ class EmulatedLayer(Slots):
         matrix = self.form.as_convolution(rows)
         out_scale = (scale * operand.input.scale * unshift).expand(len(matrix)).contiguous()
         ready = kernel.ready(matrix, self.form.groups, round(-operand.input.zeros[0] / unshift))
-        scaling = Scaling(out_scale, self.gain, self.bias)
+        outputs, name = len(matrix), self.site.name
+        bias = None if self.bias is None else vector(self.bias, outputs, "bias", name)
+        scaling = Scaling(out_scale, vector(self.gain, outputs, "gain", name), bias)
         zeros = operand.input.zeros
         call = kernel.bind(quantiser, ready, self.form.values_geometry, scaling, self.site.name, zeros)
         return Bound(call, scale)
@@ -394,6 +349,11 @@ class EmulatedLayer(Slots):
     def __getstate__(self) -> dict[str, Any]:
         """Leave caches out of copies and pickles."""
         return {**super().__getstate__(), "_cached": None, "_prepared": None}
+
+
+def own(values: Tensor) -> nn.Parameter:
+    """A parameter as it is, so that layers that share it still do; anything else as a parameter of its own."""
+    return values if isinstance(values, nn.Parameter) else nn.Parameter(values.detach().clone())
 
 
 def _same(left: Tensor, right: Tensor) -> bool:

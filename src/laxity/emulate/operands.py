@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from laxity.core.demand import IntArray, OperandTrace
 from laxity.core.seeds import stream
 from laxity.emulate.build import emulated
-from laxity.emulate.layer import EmulatedLayer, Slots
+from laxity.emulate.layer import EmulatedLayer
+from laxity.emulate.slots import Slots
 from laxity.techniques.data.operands import ScalarProduct, WeightCoder
 
 SEGMENTS = 64

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from laxity.core.op import Site
 from laxity.emulate.accept import check_factors
-from laxity.emulate.layer import Slots
+from laxity.emulate.slots import Slots
 from laxity.emulate.straight import StraightProduct, unfelt
 from laxity.kernels import FusedProducts, opaque
 from laxity.kernels.call import is_plain
-from laxity.techniques.data.operands import InputCoder, straight_through
+from laxity.techniques.data.operands import InputCoder
 
 
 class EmulatedProduct(Slots):
@@ -45,10 +45,12 @@ class EmulatedProduct(Slots):
             return values
         smooth_left = a_code.represent(left, a_code.codes(left))
         smooth_right = b_code.represent(right, b_code.codes(right))
-        if left.dim() == 1 or right.dim() == 1:
-            return straight_through(values, torch.matmul(smooth_left, smooth_right))
-        result: Tensor = StraightProduct.apply(values, smooth_left, smooth_right)
-        return result
+        # Vectors become matrices of one row or column, as matmul says; their dimension is missing in the values.
+        rows = smooth_left[None] if left.dim() == 1 else smooth_left
+        columns = smooth_right[:, None] if right.dim() == 1 else smooth_right
+        shape = *values.shape[: values.dim() - (left.dim() > 1) - (right.dim() > 1)], rows.shape[-2], columns.shape[-1]
+        result: Tensor = StraightProduct.apply(values.reshape(shape), rows, columns)
+        return result.reshape(values.shape)
 
     def _fused(self, left: Tensor, right: Tensor, a_code: InputCoder, b_code: InputCoder) -> Tensor | None:
         """Quantise, multiply, add and scale in one pass, or None where it has to be done step by step."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from laxity.core.errors import PlanError
 from laxity.kernels.represent import pass_gradient, represent
 from laxity.kernels.weights import pass_weight_gradient, represent_weights
 
@@ -72,10 +72,23 @@ class Native:
         return for_x, for_weight, gradient.sum(over) if wanted[2] else None
 
 
+def _refuse_graph() -> None:
+    """Raise where the graph of the backward pass is recorded: gradients of a rounding have no gradients of their own.
+
+    Raises:
+        PlanError: it is.
+    """
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        raise PlanError(
+            "emulated operations have no gradients of gradients; call backward() or grad() without create_graph=True, "
+            "and take second derivatives on the exact model"
+        )
+
+
 class StraightLayer(torch.autograd.Function):
     """``values`` forward; backward the gradients of ``native(x, weight) * gain + bias``.
 
-    Gradients of gradients do not exist: asking for them is an error of torch that says so.
+    Gradients of gradients do not exist: asking for them is a `PlanError`.
     """
 
     @staticmethod
@@ -88,9 +101,9 @@ class StraightLayer(torch.autograd.Function):
         return values.view_as(values)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of x, weight and bias."""
+        _refuse_graph()
         x, weight, gain = ctx.saved_tensors
         _, of_x, of_weight, _, of_bias, _ = ctx.needs_input_grad
         native: Native = ctx.native
@@ -123,9 +136,9 @@ class StraightCodes(torch.autograd.Function):
         return values.view_as(values)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of x, weight and bias."""
+        _refuse_graph()
         x, weight, gain, quantiser, scale = ctx.saved_tensors
         _, of_x, of_weight, _, of_bias, *_ = ctx.needs_input_grad
         native: Native = ctx.native
@@ -149,9 +162,9 @@ class StraightProduct(torch.autograd.Function):
         return values.view_as(values)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of both factors."""
+        _refuse_graph()
         left, right = ctx.saved_tensors
         _, of_left, of_right = ctx.needs_input_grad
         for_left = (gradient @ right.transpose(-1, -2)).sum_to_size(left.shape) if of_left else None

@@ -12,8 +12,8 @@ from laxity.core.errors import PlanError
 from laxity.core.plan import Plan
 from laxity.core.records import Cost
 from laxity.emulate.build import emulated
-from laxity.emulate.layer import Slots
 from laxity.emulate.operands import operand_traces
+from laxity.emulate.slots import Slots
 from laxity.targets import Target
 
 

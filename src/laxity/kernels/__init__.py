@@ -43,7 +43,7 @@ MOST_TERMS = 8
 MOST_ENTRIES = 256
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def products_for(
     multiplier: Multiplier,
     left: CodeRange,

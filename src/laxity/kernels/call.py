@@ -13,6 +13,7 @@ from laxity.kernels import native
 from laxity.kernels.geometry import Geometry
 
 _MOST_SHAPES = 64
+_MEMORY = (Tensor, torch.nn.Parameter)
 _POINT = (1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1)
 
 
@@ -111,7 +112,7 @@ class NativeCall:
         scaled: bool,
         kept: Sequence[Tensor | None] = (),
     ) -> None:
-        self._function = getattr(native.compiled(), function)
+        self._function = getattr(native.required(), function)
         self._level, self._middle, self._kept = native.level(), tuple(middle), kept
         self._outputs, self._geometry, self._scaled, self._site = outputs, geometry, scaled, site
         self._shapes: dict[Any, tuple[tuple[int, ...], tuple[int, ...], list[int]]] = {}
@@ -189,11 +190,15 @@ class LayerCall:
         return self._direct(x) if is_plain(x) else self._operator(x)
 
 
-def is_plain(x: Tensor) -> bool:
-    """Whether nothing but the computation itself wants to know of this call."""
-    return (
-        not torch.compiler.is_compiling()
-        and type(x) is Tensor
-        and not torch._C._len_torch_dispatch_stack()
-        and not torch._C._functorch.peek_interpreter_stack()
+def observed() -> bool:
+    """Whether more than the computation itself wants to know of operations: they are traced, faked or counted."""
+    return bool(
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._functorch.peek_interpreter_stack()
     )
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether the memory of `x` holds its values, and nothing but the computation itself wants to know of this call."""
+    return type(x) in _MEMORY and not x.is_neg() and not observed()

@@ -12,17 +12,47 @@ from torch import Tensor
 
 from laxity.core.errors import ToolError
 
+REMEDY = "install a C++17 compiler and then laxity again"
+
 VARIABLE = "LAXITY_ISA"
 """Environment variable that names the instruction set: ``avx512|avx2|portable``, or ``torch`` for none."""
 
 
+INTERFACE = 2
+"""What the compiled module must say that it offers; raised with every change of its functions."""
+
+
 @cache
 def compiled() -> ModuleType | None:
-    """The compiled module, or None where laxity was installed without a compiler."""
+    """The compiled module, or None where laxity was installed without a compiler.
+
+    Raises:
+        ToolError: the module belongs to another version of laxity.
+    """
     try:
         import laxity.kernels._native as module
     except ImportError:
         return None
+    if getattr(module, "INTERFACE", 0) != INTERFACE:
+        raise ToolError(
+            f"the compiled kernels at {module.__file__} belong to another version of laxity; install laxity again, in "
+            "a checkout by: pip install -e ."
+        )
+    return module
+
+
+def required() -> ModuleType:
+    """The compiled module, for a model that was compiled or exported with its operators.
+
+    Raises:
+        ToolError: it is not there, or the environment asks for torch operations.
+    """
+    module = compiled()
+    if module is None or level() == "torch":
+        raise ToolError(
+            "this model was compiled or exported with laxity's compiled kernels, which are "
+            + (f"not installed here; {REMEDY}" if module is None else f"switched off by {VARIABLE}=torch; unset it")
+        )
     return module
 
 

@@ -6,7 +6,7 @@ emulated model lives. Kernels with operators of their own hold all they need in 
 
 from __future__ import annotations
 
-import itertools
+import uuid
 from weakref import WeakValueDictionary
 
 import torch
@@ -23,7 +23,6 @@ LIBRARY.define("finite(Tensor x, str site) -> Tensor")
 LIBRARY.define("multiply(Tensor left, Tensor right, int kernel) -> Tensor")
 
 _KERNELS: WeakValueDictionary[int, Products] = WeakValueDictionary()
-_NUMBERS = itertools.count()
 
 
 def number_of(kernel: Products) -> int:
@@ -31,7 +30,7 @@ def number_of(kernel: Products) -> int:
     for number, known in _KERNELS.items():
         if known is kernel:
             return number
-    number = next(_NUMBERS)
+    number = uuid.uuid4().int >> 66  # no other process gives it away: an exported model finds its own kernel or none
     _KERNELS[number] = kernel
     return number
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from laxity.kernels.call import Layer, LayerCall, NativeCall, empty_result
+from laxity.kernels.call import Layer, LayerCall, NativeCall, empty_result, observed
 
 LIBRARY = torch.library.Library("laxity", "DEF")
 
@@ -50,6 +50,6 @@ def layer_operator(name: str, operands: str, call: Callable[..., NativeCall]) ->
             result: Tensor = operator(x, *arguments)
             return result
 
-        return traced if torch.compiler.is_compiling() else LayerCall(call(*arguments), traced)
+        return traced if observed() else LayerCall(call(*arguments), traced)
 
     return layer

@@ -93,8 +93,17 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
     return torch.ops.laxity.pass_gradient(gradient, x, quantiser), None
 
 
+def _again(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[1:])
+
+
+def _again_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    return torch.ops.laxity.pass_gradient(gradient, *ctx.saved_tensors), None, None
+
+
 LIBRARY.impl("represent", _represent, "CPU")
 LIBRARY.impl("represent", _represent_by_torch, "CUDA")
 LIBRARY.impl("pass_gradient", _pass_gradient, "CPU")
 LIBRARY.impl("pass_gradient", _pass_gradient_by_torch, "CUDA")
+torch.library.register_autograd("laxity::pass_gradient", _again_backward, setup_context=_again, lib=LIBRARY)
 torch.library.register_autograd("laxity::represent", _backward, setup_context=_setup, lib=LIBRARY)

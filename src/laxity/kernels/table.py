@@ -10,7 +10,7 @@ from torch import Tensor
 
 from laxity.kernels import native
 from laxity.kernels.analysis import CodeRange, IntArray
-from laxity.kernels.call import Layer, MatricesCall, NativeCall, address, flat, output_size
+from laxity.kernels.call import Layer, MatricesCall, NativeCall, address, flat, observed, output_size
 from laxity.kernels.geometry import Geometry
 from laxity.kernels.layout import Entries, Layout, layout_of
 from laxity.kernels.operators import layer_operator
@@ -78,7 +78,7 @@ class TableProducts(FusedProducts):
             quantiser, layout.index, rows, layout.table, constants, scale, gain, bias, shape, layout.numbers,
             weight.wide, site,
         )  # fmt: skip
-        form = None if weight.wide or torch.compiler.is_compiling() else self._transposed(zeros[0])
+        form = None if weight.wide or observed() else self._transposed(zeros[0])
         if form is None:
             return streaming
 

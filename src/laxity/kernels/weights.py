@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from laxity.kernels import native
-from laxity.kernels.call import address
+from laxity.kernels.call import address, is_plain, observed
 from laxity.kernels.operators import LIBRARY
 
 SLACK = 128
@@ -31,7 +31,7 @@ def code_rows(weight: Tensor, ratio: Tensor, top: int) -> tuple[Tensor, Tensor] 
         dense on the CPU, holds NaN or infinite values, or there is no compiled kernel.
     """
     module = native.compiled()
-    plain = weight.is_cpu and weight.dtype is torch.float32 and weight.is_contiguous()
+    plain = weight.is_cpu and weight.dtype is torch.float32 and weight.is_contiguous() and is_plain(weight)
     if module is None or native.level() == "torch" or not plain or not weight.numel():
         return None
     codes = torch.empty(weight.numel() + SLACK, dtype=torch.uint8)[: weight.numel()].view(weight.shape)
@@ -51,7 +51,7 @@ def row_sums(rows: Tensor, values: Tensor) -> Tensor:
     Returns:
         int64 (outputs,).
     """
-    if torch.compiler.is_compiling() or (module := native.compiled()) is None:
+    if observed() or (module := native.compiled()) is None:
         return values[rows.to(torch.int64)].sum(1)
     rows, values = rows.contiguous(), values.contiguous()
     out = torch.empty(len(rows), dtype=torch.int64)
@@ -137,8 +137,19 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
     return torch.ops.laxity.pass_weight_gradient(gradient, weight, scale, ctx.top), None, None
 
 
+def _again(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], output: Tensor) -> None:
+    _, weight, scale, ctx.top = inputs
+    ctx.save_for_backward(weight, scale)
+
+
+def _again_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    weight, scale = ctx.saved_tensors
+    return torch.ops.laxity.pass_weight_gradient(gradient, weight, scale, ctx.top), None, None, None
+
+
 LIBRARY.impl("represent_weights", _represent, "CPU")
 LIBRARY.impl("represent_weights", _represent_by_torch, "CUDA")
 LIBRARY.impl("pass_weight_gradient", _pass, "CPU")
 LIBRARY.impl("pass_weight_gradient", _pass_by_torch, "CUDA")
+torch.library.register_autograd("laxity::pass_weight_gradient", _again_backward, setup_context=_again, lib=LIBRARY)
 torch.library.register_autograd("laxity::represent_weights", _backward, setup_context=_setup, lib=LIBRARY)

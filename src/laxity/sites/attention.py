@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from laxity.core.errors import DataError
 from laxity.sites.composites import composite, linear_of
 from laxity.sites.contraction import Multiply, NotLowered
 from laxity.sites.layers import Product
@@ -150,7 +151,13 @@ class OpenAttention(nn.Module):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """As `nn.MultiheadAttention.forward`; `is_causal` is a hint about the mask given and changes nothing."""
+        """As `nn.MultiheadAttention.forward`; `is_causal` is a hint about the mask given and changes nothing.
+
+        Raises:
+            DataError: the hint comes without a mask.
+        """
+        if is_causal and attn_mask is None:
+            raise DataError("is_causal of an attention layer is a hint about attn_mask, which is missing; give the mask")
         single = query.dim() == 2
         if single:
             query, key, value = query[None], key[None], value[None]

@@ -102,6 +102,9 @@ class OpenRecurrent(nn.Module):
                 bias = getattr(source, f"bias_{kind}{suffix}", None)
                 setattr(self, f"weight_{kind}{suffix}", linear_of(getattr(source, f"weight_{kind}{suffix}"), bias))
 
+    def flatten_parameters(self) -> None:
+        """Nothing to do; forward methods of models call it."""
+
     def _suffixes(self) -> list[str]:
         """Ends of the names of weights, in the order of states."""
         ends = ("", "_reverse") if self.bidirectional else ("",)

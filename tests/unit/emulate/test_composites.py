@@ -324,9 +324,11 @@ def test_layers_that_the_example_did_not_reach_are_refused_and_never_exact():
         built(-x)
     with pytest.raises(PlanError, match="layer 'minus'"):
         pickle.loads(pickle.dumps(built))(-x)
-    built.train()(x)
-    left = approximate(model, plan, calibration=x, exact=["minus"])
+    with pytest.raises(PlanError, match="layer 'extra'"):
+        built.train()(x)
+    left = approximate(model, plan, calibration=x, exact=["minus", "extra"])
     torch.testing.assert_close(left(-x), model(-x))
+    left.train()(x)
 
 
 class Narrow(nn.MultiheadAttention):

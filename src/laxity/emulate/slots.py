@@ -1,0 +1,82 @@
+"""What all emulated operations have in common: a field per slot, and the kernel that follows from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from laxity.circuits.wide import Core
+from laxity.core.errors import PlanError
+from laxity.core.op import Site
+from laxity.emulate.observe import Observer
+from laxity.kernels import Accumulator, Products, opaque
+from laxity.techniques.data.operands import Operands
+
+
+class Slots(nn.Module):
+    """The fields that techniques fill.
+
+    Attributes:
+        structure: map from the stored to the used weight, or None.
+        operand: coders of both operands, or None for float32.
+        multiplier: circuit of every product, or None for the exact one.
+        kernel_number: of the kernel, for operators.
+        accumulator: how products are added, or None for exact sums.
+    """
+
+    structure: nn.Module | None
+    operand: Operands | None
+    multiplier: Core | None
+    accumulator: Accumulator | None
+
+    def __init__(self, site: Site) -> None:
+        super().__init__()
+        self.site = site
+        self.structure = None
+        self.operand = None
+        self.multiplier = None
+        self.accumulator = None
+        self.observers: list[Observer] | None = None
+        self.taken: list[Tensor] | None = None
+        self._chosen: tuple[Products, float] | None = None
+        self.kernel_number = -1
+        self.register_load_state_dict_post_hook(_choose_again)
+
+    def facts(self) -> dict[str, float]:
+        """Figures that demands need and only the built operation knows; a product of activations stores nothing."""
+        return {"weight_nonzeros": 0.0}
+
+    def products(self) -> tuple[Products, float]:
+        """The kernel for the present operands, circuit and accumulator, and the factor that undoes the shifts.
+
+        The choice cannot be traced. It is made after calibration, copying and loading, so that compiled and exported
+        models find it.
+
+        Raises:
+            PlanError: the site computes in floating point, or its codes do not fit the circuit.
+        """
+        if self.operand is None:
+            raise PlanError(f"site {self.site.name!r} computes in floating point; give it an OPERAND choice")
+        if not torch.compiler.is_compiling() or self._chosen is None:
+            chosen = self.operand.products(self.multiplier, self.accumulator, self.site.name)
+            if self._chosen is None or self._chosen[0] is not chosen[0]:
+                self.kernel_number = opaque.number_of(chosen[0])
+            self._chosen = chosen
+        return self._chosen
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is chosen or made for this machine."""
+        return {**self.__dict__, "_chosen": None, "observers": None, "taken": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Choose the kernel again."""
+        super().__setstate__(state)
+        _choose_again(self)
+
+
+def _choose_again(layer: Slots, _: object = None) -> None:
+    """Choose the kernel where there are codes."""
+    if layer.operand is not None:
+        layer.products()
