@@ -157,7 +157,7 @@ class OpenAttention(nn.Module):
             DataError: the hint comes without a mask.
         """
         if is_causal and attn_mask is None:
-            raise DataError("is_causal of an attention layer is a hint about attn_mask, which is missing; give the mask")
+            raise DataError("is_causal is a hint about the attn_mask of an attention layer, which is missing; give it")
         single = query.dim() == 2
         if single:
             query, key, value = query[None], key[None], value[None]
