@@ -110,7 +110,7 @@ def saved(folder: str | Path) -> dict[str, str]:
     Raises:
         CircuitError: a description in it is broken.
     """
-    return {path.stem: str(_document(path)["name"]) for path in sorted(Path(folder).glob("[0-9a-f]*.json"))}
+    return {path.stem: _document(path)["name"] for path in sorted(Path(folder).glob("[0-9a-f]*.json"))}
 
 
 def load_saved(folder: str | Path, name: str) -> Imported:
@@ -151,6 +151,8 @@ def _document(path: Path) -> dict[str, Any]:
         raise CircuitError(f"{shown(path.name)} is no JSON: {shown(error)}; import the circuit again") from error
     if not isinstance(document, dict) or document.get("kind") != FORMAT:
         raise CircuitError(f"{shown(path.name)} is no {FORMAT}; keep other files out of the folder")
+    if not isinstance(document.get("name"), str):
+        raise CircuitError(f"{shown(path.name)} lacks a name; import the circuit again")
     return document
 
 

@@ -58,6 +58,8 @@ def array_reading(source: Source, data: bytes, what: str) -> Reading:
             None, f"{what} of shape {shape} and type {dtype} needs {expected} bytes, {given} are there; write it again"
         )
     values = np.frombuffer(data, dtype, entries, start).reshape(shape, order="F" if fortran else "C")
+    if dtype.kind == "u" and dtype.itemsize == 8:  # words of negative products would not fit int64
+        values, dtype = values.astype(np.int64), np.dtype(np.int64)
     return Reading(products(source, values, what), 8 * dtype.itemsize if dtype.kind == "u" else None)
 
 

@@ -83,9 +83,10 @@ def read_source(path: str | Path) -> Source:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise CircuitError(f"cannot read {shown(path)}: {reason}; check the path") from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise CircuitError(f"cannot read {shown(path)}: it is no regular file; give a file")
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise CircuitError(f"cannot read {shown(path)}: it is no regular file; give a file")
         try:
             data = file.read(MAX_FILE_BYTES + 1)
         except OSError as error:

@@ -106,9 +106,9 @@ def _triples(source: Source, rows: Rows) -> Content:
 def _bordered(source: Source, rows: Rows) -> Content:
     """A matrix with the operands b in the first line and a in the first column."""
     line, edge = rows[0]
-    body = np.array([_whole(source, n, row) for n, row in rows[1:]], dtype=np.int64).reshape(len(rows) - 1, -1)
-    if not body.size:
+    if len(rows) == 1:
         raise source.error(line, "has one line only; give one line for each code of a")
+    body = np.array([_whole(source, n, row) for n, row in rows[1:]], dtype=np.int64)
     b, a = np.array(_whole(source, line, edge[1:]), dtype=np.int64), body[:, 0]
     for values, which in ((a, "first column"), (b, "first line")):
         if np.unique(values).size != values.size:

@@ -169,8 +169,8 @@ def _script(reader: str, file: str, top: str | None) -> str:
 
 def _equal(zero: Circuit, one: Circuit) -> bool:
     """Whether two circuits agree: on all inputs where a table is possible, else on random ones."""
-    if zero.key == one.key:
-        return True
+    if zero.key == one.key or not zero.inputs:
+        return zero.key == one.key
     widths = {port.name: port.width for port in zero.inputs}
     total = sum(widths.values())
     if total <= MAX_TABLE_BITS:
@@ -195,12 +195,21 @@ def _circuit(source: Source, content: bytes) -> Circuit:
     return netlist_circuit(source, tops[0], modules[tops[0]])
 
 
-def netlist_circuit(source: Source, name: str, module: dict[str, Any]) -> Circuit:
+def netlist_circuit(source: Source, name: str, module: Any) -> Circuit:
     """Read one module in the form of Yosys's ``write_json``.
 
     Raises:
-        CircuitError: another cell than a simple gate or adder, wrong pins, or what `Graph` refuses.
+        CircuitError: another form, another cell than a simple gate or adder, wrong pins, or what `Graph` refuses.
     """
+    try:
+        return _module_circuit(source, name, module)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise source.error(
+            None, f"became a netlist in another form than Yosys writes ({shown(error)}); try another version of Yosys"
+        ) from error
+
+
+def _module_circuit(source: Source, name: str, module: Any) -> Circuit:
     graph = Graph(source)
     signals: dict[int, int] = {}
 
