@@ -19,6 +19,12 @@ def table(tmp_path):
     return path
 
 
+def test_help():
+    outcome = call("circuits", "import", "--help")
+    assert outcome.code == 0
+    assert "--with-yosys" in outcome.out
+
+
 def test_json_says_everything(table):
     outcome = call("circuits", "import", table, "--json")
     assert outcome.code == 0, outcome.err

@@ -16,7 +16,7 @@ from laxity.circuits.importers.importer import (
     TableContent,
     importer,
 )
-from laxity.circuits.importers.load import load, load_circuit
+from laxity.circuits.importers.load import load, load_adder, load_circuit
 from laxity.circuits.importers.nearest import Nearest, nearest
 from laxity.circuits.importers.npy import npy
 from laxity.circuits.importers.npz import npz
@@ -43,6 +43,7 @@ __all__ = [
     "from_function",
     "importer",
     "load",
+    "load_adder",
     "load_circuit",
     "load_saved",
     "nearest",

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from laxity.circuits.adder import Adder
 from laxity.circuits.importers.checks import checks
 from laxity.circuits.importers.imported import Imported
 from laxity.circuits.importers.importer import Importer, NetlistContent, Options, importer_of
 from laxity.circuits.importers.nearest import nearest
 from laxity.circuits.importers.ports import Operands, operands
 from laxity.circuits.importers.reading import meaning_of_circuit, meaning_of_table, reordered
-from laxity.circuits.importers.source import Source, identifier, read_source
+from laxity.circuits.importers.source import Source, identifier, read_source, shown
 from laxity.circuits.multiplier import Multiplier
-from laxity.circuits.netlist import Circuit
+from laxity.circuits.netlist import Circuit, Port
 from laxity.circuits.simulate import MAX_TABLE_BITS
 from laxity.core.errors import CircuitError
 
@@ -99,6 +100,33 @@ def load_circuit(
     if not isinstance(content, NetlistContent):
         raise source.error(None, "is a table, without gates; give a netlist")
     return content.circuit
+
+
+def load_adder(
+    path: str | Path,
+    *,
+    top: str | None = None,
+    format: str | None = None,  # noqa: A002
+    name: str | None = None,
+    with_yosys: bool = False,
+) -> Adder:
+    """Import an adder of two unsigned operands of n bits, with a sum of n + 1 bits, carry out included.
+
+    Args:
+        path: a netlist with two input ports and one output port.
+        top: module or model, of several in the file.
+        format: name of the importer; that of the suffix if not given.
+        name: name of the adder; that of the file if not given.
+        with_yosys: let Yosys read the file even where laxity could.
+
+    Raises:
+        CircuitError, RegistryError, ToolError: as `load_circuit`; CircuitError too where the ports are others.
+    """
+    circuit = load_circuit(path, top=top, format=format, with_yosys=with_yosys)
+    found = operands(circuit, shown(Path(path).name), None, None).circuit
+    title = identifier(name or Path(path).stem)
+    ports = (Port("s", found.port("p").nets),)
+    return Adder(title, Circuit(title, found.inputs, ports, found.gates, found.source), "imported")
 
 
 def _check_bits(*widths: int | None) -> None:

@@ -5,8 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from laxity.circuits import catalogue, to_verilog
-from laxity.circuits.importers import IMPORTERS, Reading, TableContent, importer, load, load_saved, nearest, saved
+from laxity.circuits import adder_catalogue, catalogue, to_verilog
+from laxity.circuits.importers import (
+    IMPORTERS,
+    Reading,
+    TableContent,
+    importer,
+    load,
+    load_adder,
+    load_saved,
+    nearest,
+    saved,
+)
 from laxity.circuits.multiplier import Multiplier
 from laxity.core.errors import CircuitError
 
@@ -20,6 +30,20 @@ def netlist(tmp_path, name="drum4_3", **changes):
     path = tmp_path / "m.v"
     path.write_text(text)
     return path
+
+
+@pytest.mark.parametrize("name", ["ripple8", "loa8_3"])
+def test_adders_come_back(name, tmp_path):
+    adder = adder_catalogue.get(name)
+    (tmp_path / "m.v").write_text(to_verilog(adder.circuit))
+    imported = load_adder(tmp_path / "m.v", name="mine")
+    a, b = np.divmod(np.arange(1 << 16), 256)
+    np.testing.assert_array_equal(imported.add(a, b), adder.add(a, b))
+    assert imported.errors() == adder.errors()
+    assert imported.name == "mine"
+    (tmp_path / "m.v").write_text(to_verilog(catalogue.circuit("dadda4")))
+    with pytest.raises(CircuitError, match="n \\+ 1 bits"):
+        load_adder(tmp_path / "m.v")
 
 
 def test_bits_listed_in_the_other_order(tmp_path):
