@@ -35,7 +35,7 @@ MAY_IMPORT = {
 CHAIN = ("techniques", "emulate", "evaluation", "search", "artifacts", "cli")
 """The packages above: each may import those before it, what those may import, and `ALSO`."""
 
-ALSO = {"evaluation": {"targets", "faults"}, "search": {"run"}, "artifacts": {"rtl"}}
+ALSO = {"evaluation": {"targets", "faults"}, "search": {"run"}, "artifacts": {"rtl"}, "cli": {"eda"}}
 
 WITHOUT_TORCH = ("core", "eda", "circuits", "targets", "faults", "rtl", "run")
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
