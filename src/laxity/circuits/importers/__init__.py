@@ -16,7 +16,7 @@ from laxity.circuits.importers.importer import (
     TableContent,
     importer,
 )
-from laxity.circuits.importers.load import load, load_adder, load_circuit
+from laxity.circuits.importers.loading import load, load_adder, load_circuit
 from laxity.circuits.importers.nearest import Nearest, nearest
 from laxity.circuits.importers.npy import npy
 from laxity.circuits.importers.npz import npz

@@ -26,8 +26,17 @@ TRUE = 1
 """The signal that is always 1."""
 
 _SHOWN_LOOP = 4
+_GROUP = 64
 
 Emit = Callable[[CircuitBuilder, tuple[int, ...]], tuple[int, ...]]
+
+
+def _tree(join: Callable[[Sequence[int]], int], nets: Sequence[int]) -> int:
+    """Join many nets in groups, as the builder compares all nets of a group with each other."""
+    level = list(nets)
+    while len(level) > _GROUP:
+        level = [join(level[i : i + _GROUP]) for i in range(0, len(level), _GROUP)]
+    return join(level)
 
 
 def _parity(builder: CircuitBuilder, nets: Sequence[int]) -> int:
@@ -38,11 +47,11 @@ def _parity(builder: CircuitBuilder, nets: Sequence[int]) -> int:
 
 
 def _nand(builder: CircuitBuilder, nets: Sequence[int]) -> int:
-    return builder.nand(*nets) if len(nets) <= 3 else builder.inv(builder.all_of(nets))
+    return builder.nand(*nets) if len(nets) <= 3 else builder.inv(_tree(builder.all_of, nets))
 
 
 def _nor(builder: CircuitBuilder, nets: Sequence[int]) -> int:
-    return builder.nor(*nets) if len(nets) <= 3 else builder.inv(builder.any_of(nets))
+    return builder.nor(*nets) if len(nets) <= 3 else builder.inv(_tree(builder.any_of, nets))
 
 
 def _xnor(builder: CircuitBuilder, nets: Sequence[int]) -> int:
@@ -54,8 +63,8 @@ FUNCTIONS: Mapping[str, Emit] = MappingProxyType(
         "WIRE": lambda _, x: x,
         "BUF": lambda b, x: (b.buf(*x),),
         "NOT": lambda b, x: (b.inv(*x),),
-        "AND": lambda b, x: (b.all_of(x),),
-        "OR": lambda b, x: (b.any_of(x),),
+        "AND": lambda b, x: (_tree(b.all_of, x),),
+        "OR": lambda b, x: (_tree(b.any_of, x),),
         "XOR": lambda b, x: (_parity(b, x),),
         "NAND": lambda b, x: (_nand(b, x),),
         "NOR": lambda b, x: (_nor(b, x),),
@@ -70,11 +79,10 @@ FUNCTIONS: Mapping[str, Emit] = MappingProxyType(
         "ORNOT": lambda b, x: (b.or_(x[0], b.inv(x[1])),),
         "HA": lambda b, x: b.half_adder(*x),
         "FA": lambda b, x: b.full_adder(*x),
-        "SOP": lambda b, x: (b.sum_of_products(list(zip(x[::2], x[1::2], strict=True))),),
     }
 )
 """Functions of drivers: AND, OR, XOR and their complements of any number of signals; MUX and NMUX take (select, value
-at 0, value at 1); HA and FA return (sum, carry); SOP is the disjunction of the conjunctions of pairs."""
+at 0, value at 1); HA and FA return (sum, carry)."""
 
 
 class Graph:

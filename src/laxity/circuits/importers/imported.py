@@ -29,7 +29,7 @@ FORMAT = "laxity imported circuit 1"
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A multiplier from a file or a function.
+    """A multiplier from a file.
 
     Attributes:
         multiplier: with its table, and its netlist where the file has one.

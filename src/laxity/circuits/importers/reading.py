@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from laxity.circuits.importers.source import Source
 from laxity.circuits.metrics import exact_products
 from laxity.circuits.netlist import Circuit, Port
 from laxity.circuits.simulate import MAX_TABLE_BITS, product_table
+from laxity.core.errors import CircuitError
 
 DECISIVE = 0.5
 """An unusual reading is taken if its mean error is below this fraction of that of the best usual one."""
@@ -61,12 +63,12 @@ def meaning_of_table(source: Source, content: TableContent, options: Options) ->
     Raises:
         CircuitError: its shape fits no operand widths, or others than those given.
     """
-    found = []
-    for order, reading in enumerate(content.readings):
-        for table, shape_notes, unusual in _shapes(source, reading, options):
-            notes = (*shape_notes, reading.note) if reading.note else shape_notes
-            found += list(_table_meanings(table, reading, options, notes, unusual or order > 0))
-    return _decide(found)
+    return _decide(
+        meaning
+        for order, reading in enumerate(content.readings)
+        for table, notes, unusual in _shapes(source, reading, options)
+        for meaning in _table_meanings(table, reading, options, notes, unusual or order > 0)
+    )
 
 
 def meaning_of_circuit(circuit: Circuit, options: Options, declared_signed: bool | None) -> Decision:
@@ -77,15 +79,11 @@ def meaning_of_circuit(circuit: Circuit, options: Options, declared_signed: bool
     """
     codes = product_table(circuit)
     signs = [(True, True)] if declared_signed and options.signed is None else _signs(options.signed)
-    found = []
-    for a in (False, True):
-        for b in (False, True):
-            for p in (False, True):
-                flipped = tuple(name for name, on in (("a", a), ("b", b), ("p", p)) if on)
-                table = _flipped(circuit, codes, a, b, p)
-                notes = tuple(f"the bits of port {n!r} are listed in the other order: lowest last" for n in flipped)
-                found += [_circuit_meaning(circuit, table, s, notes, flipped) for s in signs]
-    return _decide(found)
+    return _decide(
+        _circuit_meaning(circuit, codes, pair, tuple(itertools.compress("abp", turned)))
+        for turned in itertools.product((False, True), repeat=3)
+        for pair in signs
+    )
 
 
 def reordered(circuit: Circuit, ports: Sequence[str]) -> Circuit:
@@ -102,18 +100,25 @@ def _signs(signed: bool | None) -> Sequence[tuple[bool, bool]]:
     return _SIGNS if signed is None else [(signed, signed)]
 
 
-def _decide(found: Sequence[Meaning]) -> Decision:
-    """The nearest usual meaning, or an unusual one that is decisively nearer; earlier ones win ties."""
-    usual = [m for m in found if not m.unusual] or list(found)
-    best = min(usual, key=lambda m: m.nmed)
-    other = min(found, key=lambda m: m.nmed)
-    chosen = other if other.nmed < DECISIVE * best.nmed else best
-    nmed_of: dict[tuple[bool, bool], float] = {}
-    for m in found:
-        if m.reversed_ports == chosen.reversed_ports:
-            signs = (m.a_signed, m.b_signed)
-            nmed_of[signs] = min(m.nmed, nmed_of.get(signs, m.nmed))
-    return Decision(chosen, nmed_of)
+def _decide(meanings: Iterable[Meaning]) -> Decision:
+    """The nearest usual meaning, or an unusual one that is decisively nearer; earlier ones win ties.
+
+    Meanings are compared one at a time, as each holds a table.
+    """
+    usual: Meaning | None = None
+    best: Meaning | None = None
+    nmeds: dict[tuple[str, ...], dict[tuple[bool, bool], float]] = {}
+    for meaning in meanings:
+        signs = (meaning.a_signed, meaning.b_signed)
+        nmed_of = nmeds.setdefault(meaning.reversed_ports, {})
+        nmed_of[signs] = min(meaning.nmed, nmed_of.get(signs, meaning.nmed))
+        best = meaning if best is None or meaning.nmed < best.nmed else best
+        if not meaning.unusual:
+            usual = meaning if usual is None or meaning.nmed < usual.nmed else usual
+    if best is None:
+        raise CircuitError("the file can be read in no way; name its format and widths")
+    chosen = best if usual is None or best.nmed < DECISIVE * usual.nmed else usual
+    return Decision(chosen, nmeds[chosen.reversed_ports])
 
 
 def _nmed(table: IntArray, signs: tuple[bool, bool]) -> float:
@@ -174,6 +179,7 @@ def _table_meanings(
     table: IntArray, reading: Reading, options: Options, notes: tuple[str, ...], unusual: bool
 ) -> Iterator[Meaning]:
     signs = [(True, True)] if reading.signed_operands and options.signed is None else _signs(options.signed)
+    notes = (*notes, reading.note) if reading.note else notes
     for pair in signs:
         mixed = pair[0] != pair[1]
         for ordered, order_notes, rolled in _index_orders(table, pair, reading):
@@ -216,21 +222,21 @@ def _words(table: IntArray, signed: bool, unsigned_bits: int | None) -> Iterator
 # Netlists ------------------------------------------------------------------------------------------------------------
 
 
-def _circuit_meaning(
-    circuit: Circuit, table: IntArray, signs: tuple[bool, bool], notes: tuple[str, ...], flipped: tuple[str, ...]
-) -> Meaning:
+def _circuit_meaning(circuit: Circuit, codes: IntArray, signs: tuple[bool, bool], turned: tuple[str, ...]) -> Meaning:
+    table = _turned(circuit, codes, turned)
     words = _twos(table, circuit.port("p").width) if any(signs) else table
-    return Meaning(words, *signs, notes, bool(flipped) or signs[0] != signs[1], flipped, _nmed(words, signs))
+    notes = tuple(f"the bits of port {name!r} are listed in the other order: lowest last" for name in turned)
+    return Meaning(words, *signs, notes, bool(turned) or signs[0] != signs[1], turned, _nmed(words, signs))
 
 
-def _flipped(circuit: Circuit, codes: IntArray, a: bool, b: bool, p: bool) -> IntArray:
+def _turned(circuit: Circuit, codes: IntArray, ports: tuple[str, ...]) -> IntArray:
     """The table with the bits of some ports in the other order."""
     table = codes
-    if a:
+    if "a" in ports:
         table = table[_mirror(circuit.port("a").width)]
-    if b:
+    if "b" in ports:
         table = table[:, _mirror(circuit.port("b").width)]
-    if p:
+    if "p" in ports:
         width = circuit.port("p").width
         turned = np.zeros_like(table)
         for bit in range(width):

@@ -14,6 +14,7 @@ from laxity.circuits.simulate import MAX_TABLE_BITS
 _SEPARATOR = re.compile(r"[,;\t ]+")
 _NUMBER = re.compile(r"[+-]?(?:0[xX][0-9A-Fa-f]{1,16}|[0-9]{1,19})(?:\.0{0,8})?")
 _MAX_LINE = 1 << 16
+_MAX_LETTERS = 1 << 20
 Rows = list[tuple[int, list[int | None]]]
 
 
@@ -43,6 +44,10 @@ def _rows(source: Source) -> Rows:
         text = line.partition("#")[0].strip()
         if not text:
             continue
+        if len(text) > _MAX_LETTERS:
+            raise source.error(
+                number, f"more than {_MAX_LETTERS} letters in one line; give one line for each code of a"
+            )
         cells = [c.strip(' "') for c in (text.split(",") if "," in text else _SEPARATOR.split(text))]
         while len(cells) > 1 and not cells[-1]:
             cells.pop()
@@ -87,17 +92,18 @@ def _complete(rows: Rows) -> bool:
 def _triples(source: Source, rows: Rows) -> Content:
     numbers = np.array([_whole(source, line, row) for line, row in rows], dtype=np.int64)
     a, b = np.unique(numbers[:, 0]), np.unique(numbers[:, 1])
+    if a.size * b.size != len(rows):
+        raise source.error(
+            None, f"{len(rows)} lines for {a.size} x {b.size} operands; list every pair of operands once"
+        )
     a_codes, b_codes = _codes(source, a, "first"), _codes(source, b, "second")
     table = np.zeros((a.size, b.size), dtype=np.int64)
     seen = np.zeros(table.shape, dtype=np.int64)
     place = (a_codes[np.searchsorted(a, numbers[:, 0])], b_codes[np.searchsorted(b, numbers[:, 1])])
     np.add.at(seen, place, 1)
-    if a.size * b.size != len(rows) or seen.min() != 1:
-        twice = np.flatnonzero(seen[place] > 1)
-        where = rows[int(twice[0])][0] if twice.size else None
-        raise source.error(
-            where, f"{len(rows)} lines for {a.size} x {b.size} operands; list every pair of operands once"
-        )
+    twice = np.flatnonzero(seen[place] > 1)
+    if twice.size:
+        raise source.error(rows[int(twice[0])][0], "a pair of operands that is listed again; list every pair once")
     table[place] = numbers[:, 2]
     note = "lines are taken as: operand a, operand b, product"
     return TableContent((Reading(table, signed_operands=_signed(a, b)),), (note,))

@@ -174,7 +174,7 @@ class Build:
     def _pins(self, module: Module, item: Instance) -> dict[str, Expression | None]:
         """What each port of a module is connected to."""
         if not item.listed:
-            extra = [pin for pin in item.named if pin not in module.ports]
+            extra = [pin for pin in item.named if pin not in module.signals or not module.signals[pin].direction]
             if extra:
                 raise self._source.error(
                     item.line,

@@ -10,6 +10,9 @@ from laxity.circuits.importers.verilog_tokens import BeyondError, Token, tokens
 PRIMITIVES = frozenset({"and", "or", "nand", "nor", "xor", "xnor", "not", "buf"})
 """Gates of the language that are taken."""
 
+MAX_PORTS = 4096
+"""Most ports of a module."""
+
 _SEQUENTIAL = frozenset({"always", "initial", "always_ff", "always_comb", "always_latch"})
 _BEYOND = frozenset(
     {
@@ -99,6 +102,8 @@ class _Parser:
             port = reader.name("the name of a port")
             if port.text in self._module.ports:
                 raise self._error(port.line, f"port {shown(port.text)!r} is listed twice")
+            if len(self._module.ports) >= MAX_PORTS:
+                raise self._error(port.line, f"more than {MAX_PORTS} ports; use vectors")
             self._module.ports.append(port.text)
             if direction:
                 self._declare(port, direction, bounds)

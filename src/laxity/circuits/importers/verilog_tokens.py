@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from laxity.circuits.importers.source import Source, shown
 from laxity.core.errors import CircuitError
 
-MAX_TOKENS = 4_000_000
+MAX_TOKENS = 2_500_000
 """Longest file in words and signs."""
 
 _TOKEN = re.compile(

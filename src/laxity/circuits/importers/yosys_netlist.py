@@ -30,6 +30,8 @@ _REMEDIES = {
     "conflicting": "leave one driver",
     "no driver": "drive every net",
 }
+_MAX_WORDS = 1 << (MAX_TABLE_BITS - 6)
+_NET_WORDS = 1 << 27
 _log = logging.getLogger("laxity.circuits.importers")
 _GATES = "AND,NAND,OR,NOR,XOR,XNOR,MUX,AOI3,OAI3,AOI4,OAI4"
 _FUNCTIONS: dict[str, tuple[str, str]] = {
@@ -173,10 +175,11 @@ def _equal(zero: Circuit, one: Circuit) -> bool:
         return zero.key == one.key
     widths = {port.name: port.width for port in zero.inputs}
     total = sum(widths.values())
-    if total <= MAX_TABLE_BITS:
+    words = min(_MAX_WORDS, _NET_WORDS // max(zero.net_count(), one.net_count()))
+    if total <= MAX_TABLE_BITS and 1 << max(0, total - 6) <= words:
         planes = exhaustive_planes(total)
     else:
-        planes = stream(0, "unknown values", zero.key).integers(0, 1 << 63, (total, 4096)).astype("uint64")
+        planes = stream(0, "unknown values", zero.key).integers(0, 1 << 63, (total, words)).astype("uint64")
     inputs, start = {}, 0
     for name, width in widths.items():
         inputs[name] = planes[start : start + width]

@@ -109,6 +109,12 @@ def test_modules_that_are_no_multiplier(head, message, tmp_path):
     assert "m.v" in str(caught.value)
 
 
+def test_a_table_of_too_many_nets_is_not_begun(tmp_path, monkeypatch):
+    monkeypatch.setattr("laxity.circuits.importers.loading.MAX_TABLE_BYTES", 1024)
+    with pytest.raises(CircuitError, match=r"m\.v: .* nets are too many for a table of 2\*\*8 products, at most 32"):
+        load(netlist(tmp_path))
+
+
 def test_widths_are_compared_with_the_ports(tmp_path):
     with pytest.raises(CircuitError, match="operand a, port 'a', has 4 bits, not 8; correct --a-bits"):
         load(netlist(tmp_path), a_bits=8, b_bits=8)

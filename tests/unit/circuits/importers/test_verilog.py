@@ -5,6 +5,7 @@ import pytest
 
 from laxity.circuits import catalogue, evaluate, to_verilog
 from laxity.circuits.importers import load, load_circuit
+from laxity.circuits.simulate import settle
 from laxity.core.errors import CircuitError, ToolError
 
 
@@ -224,6 +225,7 @@ BAD = {
     "assigned expression": (module("assign a & b = p;"), "can be assigned"),
     "odd character": (module("assign p = a \x07;"), r"m\.v:2: unexpected character '\\\\x07'"),
     "target in parts": (module("assign {p, 2{a}} = b;"), "expected"),
+    "many ports": (f"module m({','.join(f'p{i}' for i in range(5000))}); endmodule", "more than 4096 ports"),
     "include": ('\n`include "x.v"\n' + module("assign p = a;"), r"m\.v:2: '`include' reaches outside the file"),
     "foreign function": (module('import "DPI-C" function int f();\nassign p = f();'), "'DPI' reaches outside"),
     "file of numbers": (module('reg [7:0] x [3:0];\ninitial $readmemh("f", x);'), r"m\.v:3: .*readmemh.* reaches"),
@@ -237,6 +239,20 @@ def test_wrong_netlists_are_refused_with_file_and_line(case, tmp_path):
     with pytest.raises(CircuitError, match=message) as caught:
         read(tmp_path, text)
     assert str(caught.value).startswith("m.v")
+
+
+@pytest.mark.parametrize("operator", ["&", "|", "^", "~&", "~|", "~^"])
+def test_wide_reductions_take_no_quadratic_time(operator, tmp_path):
+    circuit = read(tmp_path, f"module m(input [9999:0] a, output p); assign p = {operator}a; endmodule")
+    port = circuit.inputs[0]
+    rows = {"zero": 0, "one": 1, "all": (1 << port.width) - 1, "all but one": (1 << port.width) - 2}
+    planes = np.array(
+        [[sum((value >> i & 1) << k for k, value in enumerate(rows.values()))] for i in range(port.width)]
+    )
+    p = int(settle(circuit, {"a": planes.astype(np.uint64)})[circuit.port("p").nets[0]][0])
+    ones = [value.bit_count() for value in rows.values()]
+    plain = [{"&": n == 10_000, "|": n > 0, "^": n % 2 == 1}[operator[-1]] for n in ones]
+    assert [bool(p >> k & 1) for k in range(4)] == [v != operator.startswith("~") for v in plain]
 
 
 def test_hierarchy_that_grows_without_end(tmp_path):

@@ -17,6 +17,9 @@ from laxity.circuits.netlist import Circuit, Port
 from laxity.circuits.simulate import MAX_TABLE_BITS
 from laxity.core.errors import CircuitError
 
+MAX_TABLE_BYTES = 1 << 30
+"""Memory for the signals of a netlist while its table is made."""
+
 
 def load(
     path: str | Path,
@@ -150,6 +153,13 @@ def _from_netlist(
             None,
             f"operands of {widths[0]} and {widths[1]} bits; tables exist for {MAX_TABLE_BITS} bits together. Wider "
             "netlists can be read with laxity.circuits.importers.load_circuit",
+        )
+    most = MAX_TABLE_BYTES >> max(0, sum(widths) - 3)
+    if found.circuit.net_count() > most:
+        raise source.error(
+            None,
+            f"{found.circuit.net_count()} nets are too many for a table of 2**{sum(widths)} products, at most {most} "
+            "are possible; simplify the netlist first",
         )
     decision = meaning_of_circuit(found.circuit, options, content.declared_signed)
     meaning = decision.chosen
