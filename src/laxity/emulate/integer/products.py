@@ -183,26 +183,7 @@ def product_step(
     Raises:
         PlanError: sums or their products with a multiplier may overflow, or a scale is out of range; names the site.
     """
-    least, greatest = layer.least + bias, layer.greatest + bias
-    if (least < LEAST_SUM).any() or (greatest > GREATEST_SUM).any():
-        raise PlanError(f"sums of site {layer.name!r} with their bias may leave 32 bits; use narrower codes")
-    error = np.maximum(-layer.least, layer.greatest) * (scales - layer.scales)
-    allowed = np.maximum(_SLACK * code.scale, _BIAS_SLACK * np.abs((bias - layer.correction) * scales))
-    if (error > allowed).any():
-        raise PlanError(
-            f"the bias of site {layer.name!r}, output {int(np.argmax(error - allowed))}, does not fit 32 bits in units of sums "
-            "whose weights still matter; use wider weight codes or a coarser code of its result"
-        )
-    try:
-        requantiser = Requantiser.from_scale((scales / code.scale).tolist(), code.zero, *limits)
-    except PlanError as error:
-        raise PlanError(f"site {layer.name!r}: {error}") from error
-    channel = requantiser.overflows(zip(least.tolist(), greatest.tolist(), strict=True))
-    if channel is not None:
-        raise PlanError(
-            f"site {layer.name!r}, output {channel}: a sum of up to {int(greatest[channel])} times the multiplier "
-            f"{requantiser.multipliers[channel]} may leave 48 bits; use narrower codes"
-        )
+    requantiser, least, greatest = _requantiser(layer, bias, scales, code, limits)
     form, coder = layer.layer.form, layer.operand.weight
     low, high = coder.code_range
     before, after = (tuple(p[i] for p in form.padding) for i in (0, 1))
@@ -231,6 +212,33 @@ def product_step(
         least_sums=stored[3],
         greatest_sums=stored[4],
     )
+
+
+def _requantiser(
+    layer: Layer, bias: IntArray, scales: np.ndarray, code: Code, limits: tuple[int, int]
+) -> tuple[Requantiser, IntArray, IntArray]:
+    """The requantisation of a layer, with the least and greatest sum of every output."""
+    least, greatest = layer.least + bias, layer.greatest + bias
+    if (least < LEAST_SUM).any() or (greatest > GREATEST_SUM).any():
+        raise PlanError(f"sums of site {layer.name!r} with their bias may leave 32 bits; use narrower codes")
+    error = np.maximum(-layer.least, layer.greatest) * (scales - layer.scales)
+    allowed = np.maximum(_SLACK * code.scale, _BIAS_SLACK * np.abs((bias - layer.correction) * scales))
+    if (error > allowed).any():
+        raise PlanError(
+            f"the bias of site {layer.name!r}, output {int(np.argmax(error - allowed))}, does not fit 32 bits in units "
+            "of sums whose weights still matter; use wider weight codes or a coarser code of its result"
+        )
+    try:
+        requantiser = Requantiser.from_scale((scales / code.scale).tolist(), code.zero, *limits)
+    except PlanError as error:
+        raise PlanError(f"site {layer.name!r}: {error}") from error
+    channel = requantiser.overflows(zip(least.tolist(), greatest.tolist(), strict=True))
+    if channel is not None:
+        raise PlanError(
+            f"site {layer.name!r}, output {channel}: a sum of up to {int(greatest[channel])} times the multiplier "
+            f"{requantiser.multipliers[channel]} may leave 48 bits; use narrower codes"
+        )
+    return requantiser, least, greatest
 
 
 def prove_bounds(step: Product, source: Code, multiplier: Multiplier) -> None:
