@@ -97,8 +97,3 @@ def library_cell(name: str) -> LibraryCell | None:
         if match is not None:
             return cells.get(match[1])
     return None
-
-
-def known_cells() -> str:
-    """Names of all cells, for messages."""
-    return ", ".join([f"{name}X1" for name in GSCL45] + [f"{name}_X1" for name in NANGATE45])

@@ -53,7 +53,7 @@ def _rows(source: Source) -> Rows:
             cells.pop()
         if len(cells) > _MAX_LINE:
             raise source.error(number, f"more than {_MAX_LINE} entries in one line; give one line for each code of a")
-        row = [_number(cell) for cell in cells]
+        row = [_number(source, number, cell) for cell in cells]
         bad = next((cell for cell, value in zip(cells, row, strict=True) if value is None), None)
         if rows and bad is not None:
             raise source.error(number, f"{shown(bad)!r} is no integer; products and operands are whole numbers")
@@ -68,12 +68,15 @@ def _rows(source: Source) -> Rows:
     return rows
 
 
-def _number(text: str) -> int | None:
+def _number(source: Source, line: int, text: str) -> int | None:
+    """The value of a cell; None where it is no number."""
     if not _NUMBER.fullmatch(text):
         return None
     whole = text.partition(".")[0]
     value = int(whole, 16) if "x" in whole.lower() else int(whole)
-    return value if abs(value) <= MAX_PRODUCT else None
+    if abs(value) > MAX_PRODUCT:
+        raise source.error(line, f"{text} is no product of narrow operands; check the line")
+    return value
 
 
 def _whole(source: Source, line: int, row: list[int | None]) -> list[int]:

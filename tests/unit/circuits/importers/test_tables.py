@@ -162,6 +162,7 @@ def zip_of(content, method=zipfile.ZIP_DEFLATED):
 GOOD = npy_bytes(UNSIGNED.astype("<u2"))
 BAD = {
     "empty.csv": (b"", "is empty"),
+    "large.csv": (b"9999999999999999,9999999999999999\n0,1\n", r"large\.csv:1: 9999999999999999 is no product"),
     "words.csv": (b"1,2\n3,x\n", r"words\.csv:2: 'x' is no integer"),
     "ragged.csv": (b"0,0\n0\n", r"ragged\.csv:2: 1 entries"),
     "fraction.csv": (b"0,0\n0,0.5\n", r"'0\.5' is no integer"),
