@@ -235,6 +235,7 @@ class ProductLowering:
             "stride_x": form.stride[1],
             "pad_code": source.code.zero,
             "signed_codes": int(source.code.signed),
+            "second_signed": int(source.code.signed),
             "core": [m.name for m in self.program.multipliers].index(use.name),
             "magnitude": int(not use.a_signed),
             "code_shift": step.shifts[0],

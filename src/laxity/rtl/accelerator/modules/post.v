@@ -124,7 +124,7 @@ module post #(
 
   always @(posedge clk) begin
     if (word_valid | results_valid) sums <= results_valid ? results : word;
-    inputs_held <= word_inputs;
+    inputs_held <= word_valid ? word_inputs : 32'd0;
   end
 
   wire [1:0] arrived = {word_valid | results_valid, (word_valid & word_last) | (results_valid & results_last)};
