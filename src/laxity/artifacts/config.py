@@ -92,6 +92,7 @@ class RunConfig(_Section):
     seed: int = Field(0, ge=0)
     device: str = "cpu"
     threads: int = Field(1, ge=1, le=256)
+    circuits: str | None = None
     task: TaskConfig = TaskConfig()
     search: SearchConfig = SearchConfig()
     quick: RecoveryConfig = RecoveryConfig(epochs=0)

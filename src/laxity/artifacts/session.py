@@ -17,7 +17,8 @@ from laxity.artifacts import details as tables
 from laxity.artifacts.config import EFFORTS, RunConfig, merge, resolve
 from laxity.artifacts.folder import RunFolder
 from laxity.artifacts.report import write_report
-from laxity.circuits import catalogue
+from laxity.circuits import catalogue, shelf
+from laxity.circuits.importers import save_multiplier
 from laxity.core.demand import EXACT_MULTIPLIER
 from laxity.core.errors import ConfigError
 from laxity.core.plan import Plan
@@ -127,6 +128,7 @@ def run(
         search_samples=config.search.search_samples,
         threads=config.threads,
         folder=None if folder is None else str(folder.checkpoints),
+        circuits=config.circuits,
     )
     evaluator = Evaluator(setup)
     with ExitStack() as stack:
@@ -223,7 +225,11 @@ class _Finish:
         prepared = self.evaluator.prepared
         folder.write("best/details.json", tables.details(prepared, self.plan, self.exact_cost, self.cost, faults))
         for name in tables.circuits_of(self.plan) or [EXACT_MULTIPLIER]:
-            write_rtl(catalogue.get(name), folder.best / "rtl")
+            multiplier = catalogue.get(name)
+            if multiplier.circuit is not None:
+                write_rtl(multiplier, folder.best / "rtl")
+            if name.startswith(shelf.PREFIX):
+                save_multiplier(multiplier, folder.best / "circuits")
         write_report(folder.path)
         folder.clean(keep=self.plan.key)
         folder.log(f"done: energy ratio {result['energy_pj']['ratio']:.4f}, drop {result['drop']:.4f}")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from laxity.artifacts import details as tables
 from laxity.artifacts.config import RunConfig, read_config, resolve
+from laxity.circuits import use_folder
 from laxity.core.errors import ConfigError, RunError
 from laxity.core.plan import Plan
 from laxity.core.registry import did_you_mean
@@ -82,6 +83,8 @@ def load_saved(best: Path, *, device: str | None = None, task: Task | None = Non
     """
     folder = best if (best / "plan.json").exists() else best / "best"
     config, fingerprint = _configuration(folder.parent / "config.toml")
+    if (folder / "circuits").is_dir():
+        use_folder(folder / "circuits")
     plan = Plan.from_json(_read_json(folder / "plan.json"))
     state = _finite(read_state(folder / "model.safetensors"), folder / "model.safetensors")
     source: Task | Mapping[str, Any] = task if task is not None else config.task.arguments()

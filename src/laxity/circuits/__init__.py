@@ -9,16 +9,20 @@ from laxity.circuits.accumulate import (
     partial_sums,
 )
 from laxity.circuits.activity import Switching, switching_energy
-from laxity.circuits.adder import Adder, AdditionErrors
+from laxity.circuits.adder import Adder
 from laxity.circuits.adder_family import ADDERS, AdderFamily, adder_family
+from laxity.circuits.assess import Sampling
 from laxity.circuits.builder import CircuitBuilder
 from laxity.circuits.catalogue import circuit, describe, get, names
 from laxity.circuits.cells import CellLibrary, default_library, load_library
+from laxity.circuits.distribution import Operands, load_operands
+from laxity.circuits.errors_of import errors_of
 from laxity.circuits.family import MULTIPLIERS, Family, Parameter, multiplier_family
-from laxity.circuits.metrics import ErrorMetrics, error_metrics
+from laxity.circuits.metrics import ErrorMetrics, SampledMetrics, error_metrics
 from laxity.circuits.multiplier import Multiplier
 from laxity.circuits.netlist import Circuit, Gate, Port
 from laxity.circuits.pe import ProcessingElement, processing_element
+from laxity.circuits.shelf import use_folder
 from laxity.circuits.signed import sign_magnitude
 from laxity.circuits.simulate import evaluate, product_table
 from laxity.circuits.timing import delay_ns
@@ -29,7 +33,6 @@ __all__ = [
     "MULTIPLIERS",
     "Adder",
     "AdderFamily",
-    "AdditionErrors",
     "CellLibrary",
     "Circuit",
     "CircuitBuilder",
@@ -37,9 +40,12 @@ __all__ = [
     "Family",
     "Gate",
     "Multiplier",
+    "Operands",
     "Parameter",
     "Port",
     "ProcessingElement",
+    "SampledMetrics",
+    "Sampling",
     "Switching",
     "accumulator_stage",
     "adder_catalogue",
@@ -52,9 +58,11 @@ __all__ = [
     "delay_ns",
     "describe",
     "error_metrics",
+    "errors_of",
     "evaluate",
     "get",
     "load_library",
+    "load_operands",
     "multiplier_family",
     "names",
     "partial_sums",
@@ -63,4 +71,5 @@ __all__ = [
     "sign_magnitude",
     "switching_energy",
     "to_verilog",
+    "use_folder",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from laxity.circuits.arithmetic import Columns, dadda_sum
 from laxity.circuits.builder import CircuitBuilder
-from laxity.circuits.catalogue import get, parse, require_circuit
+from laxity.circuits.catalogue import get, parse, require_circuit, widest
 from laxity.circuits.formula import Formula
 from laxity.circuits.multiplier import Multiplier
 from laxity.circuits.netlist import ZERO, Circuit
@@ -160,4 +160,4 @@ def core(name: str) -> Multiplier | WideMultiplier:
     Raises:
         RegistryError, CircuitError: as `catalogue.get` and `wide`.
     """
-    return get(name) if parse(name)[1] <= MAX_TABLE_WIDTH else wide(name)
+    return get(name) if widest(name) <= MAX_TABLE_WIDTH else wide(name)

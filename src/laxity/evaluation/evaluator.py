@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import laxity.techniques as _techniques
+from laxity.circuits import use_folder
 from laxity.core.errors import ConfigError
 from laxity.core.plan import Plan
 from laxity.core.records import Cost, Evaluation
@@ -45,6 +46,7 @@ class Setup:
         search_samples: validation samples of the search; 0 for all. Repaired plans are judged on all.
         threads: torch threads per worker; fixed, so that results do not depend on the number of workers.
         folder: where the weights of retrained plans are kept; None keeps them in memory.
+        circuits: folder of imported circuits that plans may name, or None.
     """
 
     task: Task | Mapping[str, Any]
@@ -55,6 +57,7 @@ class Setup:
     search_samples: int = 0
     threads: int = 1
     folder: str | None = None
+    circuits: str | None = None
 
 
 class Evaluator:
@@ -72,6 +75,8 @@ class Evaluator:
         self.setup = setup
         torch.set_num_threads(setup.threads)
         check_device(setup.device)
+        if setup.circuits is not None:
+            use_folder(setup.circuits)
         self.task = setup.task if isinstance(setup.task, Task) else load_task(**setup.task)
         self.target: Target = load_target(setup.target)
         self.prepared: Prepared = prepare(self.task.model, self.task.example_input, setup.device, self.task.exact)

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from laxity.circuits import accumulator_stage, adder_catalogue
 from laxity.circuits.catalogue import circuit as catalogue_circuit
-from laxity.circuits.catalogue import parse
+from laxity.circuits.catalogue import is_signed
 from laxity.circuits.cells import CellLibrary, default_library
 from laxity.circuits.netlist import Circuit
 from laxity.circuits.pe import ProcessingElement, processing_element
@@ -102,7 +102,7 @@ def element(
         RegistryError, CircuitError: the catalogue has no such circuit.
         TargetError: the multiplier is signed; the element brings its own sign logic.
     """
-    if parse(multiplier)[2]:
+    if is_signed(multiplier):
         raise TargetError(f"multiplier {multiplier!r} is signed; a processing element takes the unsigned core")
     core = catalogue_circuit(multiplier)
     if accumulation is None:

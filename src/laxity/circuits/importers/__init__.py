@@ -6,7 +6,7 @@ One importer per file format; importing this package registers them all. Files a
 from laxity.circuits.importers.blif import blif
 from laxity.circuits.importers.checks import Check
 from laxity.circuits.importers.function import from_function
-from laxity.circuits.importers.imported import Imported, load_saved, saved
+from laxity.circuits.importers.imported import Imported, load_saved, save_multiplier, saved
 from laxity.circuits.importers.importer import (
     IMPORTERS,
     Importer,
@@ -47,5 +47,6 @@ __all__ = [
     "load_circuit",
     "load_saved",
     "nearest",
+    "save_multiplier",
     "saved",
 ]

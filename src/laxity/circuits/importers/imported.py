@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -20,6 +19,7 @@ from laxity.circuits.importers.npz import npz as npz_importer
 from laxity.circuits.importers.source import read_source, shown
 from laxity.circuits.multiplier import Multiplier
 from laxity.circuits.netlist import Circuit, Gate, Port
+from laxity.circuits.shelf import key_of
 from laxity.circuits.simulate import product_table
 from laxity.core.errors import CircuitError
 
@@ -57,9 +57,7 @@ class Imported:
     @property
     def key(self) -> str:
         """Content key of 16 hexadecimal digits: encoding, products and gates; the name does not enter."""
-        m = self.multiplier
-        parts = (m.a_bits, m.b_bits, m.a_signed, m.b_signed, m.table_sha256, m.circuit.key if m.circuit else "")
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+        return key_of(self.multiplier)
 
     def to_json(self) -> dict[str, Any]:
         """Facts for tables and JSON: name, widths, signs, metrics, assumptions, checks; without table and gates."""
@@ -102,6 +100,15 @@ class Imported:
         except OSError as error:
             raise CircuitError(f"cannot write to {shown(target)}: {error.strerror}; choose another folder") from error
         return target / f"{self.key}.json"
+
+
+def save_multiplier(multiplier: Multiplier, folder: str | Path) -> Path:
+    """Write a multiplier as `Imported.save` does, without a history; returns the JSON file.
+
+    Raises:
+        CircuitError: the folder cannot be written.
+    """
+    return Imported(multiplier, multiplier.name, multiplier.family, "", (), ()).save(folder)
 
 
 def saved(folder: str | Path) -> dict[str, str]:

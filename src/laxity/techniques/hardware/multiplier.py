@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from laxity.circuits import catalogue
+from laxity.circuits import catalogue, shelf
 from laxity.circuits.cells import default_library
 from laxity.circuits.wide import core
 from laxity.core.approximation import TECHNIQUES, Approximation
@@ -37,7 +37,7 @@ class CircuitMultiplier(Approximation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if catalogue.parse(self.name)[2]:
+        if catalogue.is_signed(self.name):
             raise PlanError(
                 f"multiplier {self.name!r} is a two's complement circuit; sites multiply magnitudes and apply the sign "
                 "outside, so name the unsigned one (without the 's' after the width)"
@@ -72,16 +72,22 @@ class CircuitMultiplier(Approximation):
         """The approximate 8-bit circuits that no other of the catalogue beats, smallest mean error first.
 
         One circuit beats another if it is as good in mean, mean relative and worst error, in the error at zero operands
-        and in area, and better in one of them; of equal circuits the first by name stays.
+        and in area, and better in one of them; of equal circuits the first by name stays. Imported circuits whose gates
+        are known take part.
         """
-        return [cls(name) for name in _unbeaten()]
+        return [cls(name) for name in _unbeaten(tuple(n for n in shelf.names() if _fits(n)))]
+
+
+def _fits(imported: str) -> bool:
+    m = catalogue.get(imported)
+    return m.circuit is not None and (m.a_bits, m.b_bits) == (8, 8) and not (m.a_signed or m.b_signed)
 
 
 @cache
-def _unbeaten() -> tuple[str, ...]:
+def _unbeaten(imported: tuple[str, ...]) -> tuple[str, ...]:
     cells = default_library()
     first: dict[tuple[float, ...], str] = {}
-    for name in sorted(catalogue.names(width=8)):
+    for name in (*sorted(catalogue.names(width=8)), *imported):
         m = catalogue.get(name).metrics()
         figures = (m.med, m.mred, m.wce, m.error_at_zero_operand, cells.area_um2(catalogue.circuit(name)))
         first.setdefault(figures, name)
