@@ -75,9 +75,12 @@ def characterise(
 
 
 def _resolve(name: str, width: int | None) -> list[Circuit]:
-    """The circuit of that name, or all of the family in the list of its width."""
+    """The circuit of that name or file, or all of the family in the list of its width."""
     from laxity.circuits import ADDERS, MULTIPLIERS, adder_catalogue, catalogue
+    from laxity.circuits.importers import load_circuit
 
+    if Path(name).suffix:
+        return [load_circuit(name)]
     if name in MULTIPLIERS:
         listed = [n for n in catalogue.names(width or 8) if catalogue.parse(n)[0].name == name]
         return [catalogue.circuit(n) for n in _some(listed, name, width or 8)]

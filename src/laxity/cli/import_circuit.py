@@ -46,6 +46,7 @@ def import_circuit(
     The file is parsed and never executed.
     """
     from laxity.circuits.importers import load
+    from laxity.circuits.shelf import PREFIX
 
     imported = load(
         file,
@@ -65,7 +66,7 @@ def import_circuit(
     else:
         _show(imported)
     if saved is not None:
-        note(f"kept as {saved}")
+        note(f"kept as {saved}; plans call it {PREFIX}{imported.key} where LAXITY_CIRCUITS holds {out}")
 
 
 def _show(imported: Imported) -> None:
