@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from laxity.core.errors import ConfigError
 
-DATAFLOWS = ("weight-stationary",)
+WEIGHT_STATIONARY, OUTPUT_STATIONARY = "weight-stationary", "output-stationary"
+DATAFLOWS = (WEIGHT_STATIONARY, OUTPUT_STATIONARY)
 """Ways in which operands move through the array."""
 
 LEAST_SIDE, MOST_SIDE = 2, 256
@@ -17,12 +18,13 @@ class Configuration:
     """Size of the accelerator.
 
     Attributes:
-        rows: processing elements in a column: input channels that are worked on together, and lanes of a word of
-            activations.
+        rows: processing elements in a column, and lanes of a word of activations: input channels that are worked on
+            together, or, output-stationary, positions.
         columns: processing elements in a row: output channels that are worked on together.
-        dataflow: how operands move; ``"weight-stationary"``.
-        accumulator_words: positions whose partial sums fit the accumulators, so many per column; as many as the
-            largest layer has if None. With fewer, layers are cut into bands of output rows.
+        dataflow: what stays in the array: ``"weight-stationary"``, weights of a tile, while all positions pass; or
+            ``"output-stationary"``, sums of a group of positions, while the reduction passes.
+        accumulator_words: positions whose partial sums fit the accumulators of a weight-stationary array, so many per
+            column; as many as the largest layer has if None. With fewer, layers are cut into bands of output rows.
 
     Raises:
         ConfigError: a value out of range, or neither of rows and columns divides the other.
@@ -30,7 +32,7 @@ class Configuration:
 
     rows: int = 8
     columns: int = 8
-    dataflow: str = "weight-stationary"
+    dataflow: str = WEIGHT_STATIONARY
     accumulator_words: int | None = None
 
     def __post_init__(self) -> None:
@@ -48,6 +50,18 @@ class Configuration:
             raise ConfigError(f"unknown dataflow {self.dataflow!r}; choose from {', '.join(DATAFLOWS)}")
         if self.accumulator_words is not None and self.accumulator_words < 1:
             raise ConfigError(f"accumulators of {self.accumulator_words} words are not possible; use at least 1")
+
+        if self.dataflow == OUTPUT_STATIONARY:
+            self._check_output_stationary()
+
+    def _check_output_stationary(self) -> None:
+        if self.columns > 2 * self.rows:
+            raise ConfigError(
+                f"an output-stationary array of {self.columns} columns and {self.rows} rows is not possible: results "
+                "leave every other cycle, and each may fill two words; use at most twice as many columns as rows"
+            )
+        if self.accumulator_words is not None:
+            raise ConfigError("an output-stationary array has no accumulator memory; leave out accumulator_words")
 
     @property
     def words_per_group(self) -> int:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from laxity.core.errors import PlanError
 from laxity.core.parts import Window
 from laxity.core.program import Code, MultiplierUse, Product, Program
-from laxity.rtl.accelerator.configuration import Configuration
+from laxity.rtl.accelerator.configuration import OUTPUT_STATIONARY, Configuration
 from laxity.rtl.accelerator.images import UNUSED, Images, IntArray, LaneParameters
 from laxity.rtl.accelerator.layout import Layout, Place, map_of
 from laxity.rtl.accelerator.passes import Pass
@@ -165,7 +165,7 @@ class ProductLowering:
         use = self.program.multiplier(step.multiplier)
         form = product_form(step, source, use, self.tables[use.name])
         _, height, width = map_of(step.shape, step.name)
-        band = self.accumulator_words // width
+        band = height if self.configuration.dataflow == OUTPUT_STATIONARY else self.accumulator_words // width
         if band == 0:
             raise PlanError(
                 f"step {step.name!r} has {width} positions in a row, but accumulators of {self.accumulator_words} "

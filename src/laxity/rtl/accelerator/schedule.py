@@ -3,11 +3,15 @@
 Cycles of a pass, in closed form, for T tiles of the reduction and M positions on an array of R rows and C columns, with
 W = max(1, C / R) words per group of sums::
 
-    array:  (T - 1) * max(M, R) + M * W + R + C + 9
-    vector: T * M + 11
+    weight-stationary:  (T - 1) * max(M, R) + M * W + R + C + 9
+    output-stationary:  (G - 1) * max(T, 2) * R + (T - 1) * R + 2 * L + W + R + C + 8
+    vector:             T * M + 11
 
-The array needs M cycles per tile, but R to read the weights of its rows. While one tile is worked on, the weights of
-the next are loaded. Sums of the last tile leave one position every W cycles. The constant is the way through fetching,
+with G = ceil(M / R) groups of positions, of which the last one has L + 1.
+
+A weight-stationary array needs M cycles per tile, but R to read the weights of its rows; while one tile is worked on,
+the weights of the next are loaded, and sums of the last tile leave one position every W cycles. An output-stationary
+array needs R cycles per tile and group, and results leave in 2 R cycles. The constants are the way through fetching,
 address, memory, array and post-processing; a pass begins when the one before has been written.
 """
 
@@ -22,7 +26,7 @@ from laxity.circuits import Multiplier
 from laxity.core.errors import CircuitError, PlanError
 from laxity.core.interpret import check_table
 from laxity.core.program import Product, Program, Step
-from laxity.rtl.accelerator.configuration import Configuration
+from laxity.rtl.accelerator.configuration import OUTPUT_STATIONARY, Configuration
 from laxity.rtl.accelerator.images import Images
 from laxity.rtl.accelerator.layout import Layout, lay_out, map_of
 from laxity.rtl.accelerator.passes import Pass
@@ -158,6 +162,10 @@ def pass_cycles(one: Pass, configuration: Configuration) -> int:
     if one.vector:
         return one.tiles * one.positions + 11
     rows, columns = configuration.rows, configuration.columns
+    if configuration.dataflow == OUTPUT_STATIONARY:
+        groups, last = -(-one.positions // rows), (one.positions - 1) % rows
+        waiting = (groups - 1) * max(one.tiles, 2) * rows + (one.tiles - 1) * rows + 2 * last
+        return waiting + configuration.words_per_group + rows + columns + 8
     stream = one.positions * configuration.words_per_group
     return (one.tiles - 1) * max(one.positions, rows) + stream + rows + columns + 9
 
@@ -171,14 +179,17 @@ def _count(step: Step, passes: tuple[Pass, ...], configuration: Configuration) -
         macs = height * width * step.weight.size
     elements = configuration.rows * configuration.columns
     words = [p.positions * (1 if p.vector else configuration.words_per_group) for p in passes]
+    stationary = configuration.dataflow == OUTPUT_STATIONARY
+    groups = [-(-p.positions // configuration.rows) if stationary else 1 for p in array]
+    partial = 0 if stationary else sum((p.tiles - 1) * p.positions for p in array)
     return Counts(
         cycles=cycles,
         passes=len(passes),
         macs=macs,
         utilisation=macs / (cycles * elements),
-        weight_reads=sum(p.tiles * configuration.rows for p in array),
+        weight_reads=sum(g * p.tiles * configuration.rows for p, g in zip(array, groups, strict=True)),
         activation_reads=sum(p.tiles * p.positions for p in passes),
         activation_writes=sum(words),
-        accumulator_reads=sum((p.tiles - 1) * p.positions for p in array),
-        accumulator_writes=sum((p.tiles - 1) * p.positions for p in array),
+        accumulator_reads=partial,
+        accumulator_writes=partial,
     )

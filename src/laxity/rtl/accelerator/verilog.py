@@ -12,7 +12,8 @@ from laxity.circuits.verilog import identifier
 from laxity.core.errors import CircuitError
 from laxity.core.program import INPUT
 from laxity.core.requantise import MULTIPLIER_BITS
-from laxity.rtl.accelerator.descriptor import Descriptor, describe, signed_bits, unsigned_bits
+from laxity.rtl.accelerator.configuration import WEIGHT_STATIONARY
+from laxity.rtl.accelerator.descriptor import WORD_BITS, Descriptor, describe, signed_bits, unsigned_bits
 from laxity.rtl.accelerator.layout import Place
 from laxity.rtl.accelerator.schedule import Schedule
 
@@ -119,15 +120,20 @@ def _array_parameters(schedule: Schedule, cores: tuple[Core, ...]) -> dict[str, 
         "A_BITS": max(core.multiplier.a_bits for core in cores),
         "W_BITS": max(core.multiplier.b_bits for core in cores),
         "PRODUCT_BITS": product_bits,
-        "SUM_BITS": product_bits + 1 + (rows - 1).bit_length(),
+        "SUM_BITS": _sum_bits(schedule, product_bits),
         "CODE_SUM_BITS": max(stored) + 1 + (rows - 1).bit_length(),
-        "ARRAY_DELAY": rows + configuration.columns - 1,
-        "ACCUMULATOR_LANES": configuration.columns,
         "ACCUMULATOR_WORDS": schedule.accumulator_words,
         "WEIGHT_ZEROS": int(any(zeros)),
         "WEIGHT_ZERO_BITS": max(signed_bits(z) for z in zeros),
         "FACTORS": int(any(p.factor != 1 or p.second_factor != 1 for p in passes)),
     }
+
+
+def _sum_bits(schedule: Schedule, product_bits: int) -> int:
+    """Width of sums inside of the array: of one tile, or of a whole reduction."""
+    if schedule.configuration.dataflow == WEIGHT_STATIONARY:
+        return product_bits + 1 + (schedule.configuration.rows - 1).bit_length()
+    return WORD_BITS + max(p.product_shift for p in schedule.passes)
 
 
 def _memory_parameters(schedule: Schedule) -> dict[str, int]:
@@ -168,8 +174,10 @@ def _stream(name: str, place: Place) -> dict[str, int]:
 
 def verilog_files(found: Design) -> dict[str, str]:
     """All synthesisable Verilog by file name, one module per file."""
-    folder = files(__package__) / "modules"
-    texts = {entry.name: entry.read_text(encoding="ascii") for entry in folder.iterdir() if entry.name.endswith(".v")}
+    modules = files(__package__) / "modules"
+    folders = (modules, modules / found.schedule.configuration.dataflow.replace("-", "_"))
+    entries = [entry for folder in folders for entry in folder.iterdir() if entry.name.endswith(".v")]
+    texts = {entry.name: entry.read_text(encoding="ascii") for entry in entries}
     texts[_TOP] = _top(found, texts[_TOP])
     texts["descriptor.v"] = found.descriptor.verilog()
     texts["product.v"] = _product(found)

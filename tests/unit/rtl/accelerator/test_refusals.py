@@ -24,6 +24,8 @@ def planned(builder, rows=4, columns=4, **options):
         ({"rows": 4, "columns": 6}, "must divide"),
         ({"dataflow": "row-stationary"}, "unknown dataflow 'row-stationary'"),
         ({"accumulator_words": 0}, "at least 1"),
+        ({"dataflow": "output-stationary", "rows": 2, "columns": 8}, "at most twice as many columns"),
+        ({"dataflow": "output-stationary", "accumulator_words": 64}, "no accumulator memory"),
     ],
 )
 def test_configurations(values, message):

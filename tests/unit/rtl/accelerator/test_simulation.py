@@ -6,23 +6,29 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from laxity.core.errors import PlanError
 from laxity.rtl.accelerator import Configuration, make_schedule, simulate
+from laxity.rtl.accelerator.configuration import DATAFLOWS
 
-SIDES = [(r, c) for r, c in itertools.product((2, 4, 8), repeat=2)]
+CONFIGURATIONS = [
+    Configuration(rows, columns, dataflow)
+    for rows, columns, dataflow in itertools.product((2, 4, 8), (2, 4, 8), DATAFLOWS)
+    if dataflow == "weight-stationary" or columns <= 2 * rows
+]
+both = pytest.mark.parametrize("dataflow", DATAFLOWS)
 
 
 def simulated(lab, data, folder):
-    builder = data.draw(lab.programs())
-    rows, columns = data.draw(st.sampled_from(SIDES))
-    configuration = Configuration(rows, columns)
+    builder, configuration = data.draw(lab.programs()), data.draw(st.sampled_from(CONFIGURATIONS))
     try:
         make_schedule(builder.program, builder.used, configuration)
-    except PlanError:
+    except PlanError as error:
+        event(f"refused: {error}")
         return
+    event("simulated")
     lab.run(builder, configuration, folder)
 
 
@@ -41,7 +47,8 @@ def test_more_random_programs(lab, data):
         simulated(lab, data, Path(folder))
 
 
-def test_two_multipliers_groups_and_joined_branches(lab, tmp_path):
+@both
+def test_two_multipliers_groups_and_joined_branches(lab, dataflow, tmp_path):
     b = lab.Builder(1, (4, 6, 6))
     left = b.product(8, "drum8_4", (3, 3), before=(1, 1), after=(1, 1))
     code = b.codes[left]
@@ -51,7 +58,7 @@ def test_two_multipliers_groups_and_joined_branches(lab, tmp_path):
     b.pool("average", 3, 1, 0)
     b.flatten()
     b.product(3, "mitchell8", code=lab.SUMS)
-    lab.run(b, Configuration(4, 4), tmp_path)
+    lab.run(b, Configuration(4, 4, dataflow), tmp_path)
 
 
 @pytest.mark.parametrize("axis", [1, 2])
@@ -94,14 +101,14 @@ def test_sums_that_wrap_in_a_register(lab, bits, tmp_path):
     assert [p.wrap for p in written.schedule.passes] == [32 - bits, 0]
 
 
-def test_narrow_codes_shifted_up_and_products_shifted_down(lab, tmp_path):
-    b = lab.Builder(6, (3, 4, 4))
-    narrow = type(b.codes["input"])(1.0, 2, 0, 15)
+@both
+def test_narrow_codes_shifted_up_and_products_shifted_down(lab, dataflow, tmp_path):
+    narrow = type(lab.SUMS)(1.0, 2, 0, 15)
     b = lab.Builder(6, (3, 4, 4), narrow)
     b.product(4, "dadda8", (2, 2), shifts=(4, 3), zeros=True)
     b.steps[-1] = dataclasses.replace(b.steps[-1], product_shift=5)
     b.product(4, "drum8_4", (2, 2), zeros=True, code=lab.SUMS)
-    lab.run(b, Configuration(2, 2), tmp_path)
+    lab.run(b, Configuration(2, 2, dataflow), tmp_path)
 
 
 def test_a_wide_result_of_an_addition_and_values_that_stay_alive(lab, tmp_path):
@@ -112,12 +119,13 @@ def test_a_wide_result_of_an_addition_and_values_that_stay_alive(lab, tmp_path):
     lab.run(b, Configuration(2, 2), tmp_path)
 
 
+@both
 @pytest.mark.parametrize("multiplier", ["drum8_4", "mitchell8s", "momenitwo8_8"])
-def test_netlists_give_what_tables_give(lab, multiplier, tmp_path):
+def test_netlists_give_what_tables_give(lab, multiplier, dataflow, tmp_path):
     b = lab.Builder(8, (3, 4, 4), type(lab.SUMS)(1.0, -5, -128, 127))
     b.product(4, multiplier, (3, 3), before=(1, 1), after=(1, 1), code=b.codes["input"])
     b.product(2, multiplier, (4, 4), code=lab.SUMS)
-    _, by_table = lab.run(b, Configuration(4, 2), tmp_path)
+    _, by_table = lab.run(b, Configuration(4, 2, dataflow), tmp_path)
     by_netlist = simulate(tmp_path, structural=True)
     assert by_netlist.passed
     assert by_netlist.compared == by_table.compared

@@ -19,9 +19,9 @@ module accelerator (
 );
 @PARAMETERS@
 
-  // ---- control ------------------------------------------------------------------------------------------------------
+  // ---- control
   wire loading, unloading, loaded, unloaded, pass_done;
-  wire start, issue, tile_start, next_tap, next_position, tap_first, tap_last, position_last, second_block;
+  wire start, issue, tile_start, next_tap, next_position, tap_first, tap_last, position_last, second_block, keep, back;
   wire [PASS_BITS-1:0] pass;
   wire [INSTRUCTION_BITS-1:0] instruction;
   wire [WEIGHT_ADDRESS_BITS-1:0] weight_address;
@@ -42,13 +42,14 @@ module accelerator (
   ) controller (
     .clk(clk), .rst(rst), .image_loaded(loaded), .pass_done(pass_done), .result_unloaded(unloaded),
     .vector(f_vector), .step_end(f_step_end), .program_end(f_program_end), .weight_base(f_weight_base),
-    .tap_last(tap_last), .position_last(position_last),
+    .tap_first(tap_first), .tap_last(tap_last), .position_last(position_last),
     .pass(pass), .loading(loading), .unloading(unloading), .start(start), .next_tap(next_tap),
-    .next_position(next_position), .issue(issue), .tile_start(tile_start), .weight_address(weight_address),
+    .next_position(next_position), .keep(keep), .back(back), .issue(issue), .tile_start(tile_start),
+    .weight_address(weight_address),
     .step_done(step_done), .step_cycles(step_cycles)
   );
 
-  // ---- activations: cycle 0 counters, cycle 1 address, cycle 2 word, cycle 3 operands at the array -------------------
+  // ---- activations: cycle 0 counters, cycle 1 address, cycle 2 word, cycle 3 operands at the array
   wire [ADDRESS_BITS-1:0] read_address, in_address, write_address;
   wire [ROWS*CODE_BITS-1:0] in_word, word, code_word;
   wire [ROWS-1:0] in_write, post_write;
@@ -60,7 +61,7 @@ module accelerator (
     .ADDRESS_BITS(ADDRESS_BITS), .COUNT_BITS(COUNT_BITS), .COORDINATE_BITS(COORDINATE_BITS),
     .POSITION_BITS(POSITION_BITS)
   ) walker (
-    .clk(clk), .start(start), .next_tap(next_tap), .next_position(next_position),
+    .clk(clk), .start(start), .next_tap(next_tap), .next_position(next_position), .keep(keep), .back(back),
     .base(f_base), .first_y(f_first_y), .first_x(f_first_x), .height(f_height), .width(f_width), .blocks(f_blocks),
     .kernel_rows(f_kernel_rows), .kernel_columns(f_kernel_columns), .rows(f_rows), .columns(f_columns),
     .block_words(f_block_words), .tap_row_words(f_tap_row_words), .row_words(f_row_words), .tap_y(f_tap_y),
@@ -111,7 +112,8 @@ module accelerator (
   generate
     for (i = 0; i < ROWS; i = i + 1) begin : lane
       wire top = code_signed & word[(i+1)*CODE_BITS-1];
-      assign next_values[i*(CODE_BITS+1)+:CODE_BITS+1] = outside_word ? f_pad_code : {top, word[i*CODE_BITS+:CODE_BITS]};
+      assign next_values[i*(CODE_BITS+1)+:CODE_BITS+1] =
+        outside_word ? f_pad_code : {top, word[i*CODE_BITS+:CODE_BITS]};
       operand #(
         .CODE_BITS(CODE_BITS + 1), .A_BITS(A_BITS), .SHIFT_BITS(CODE_SHIFT_BITS), .WIDE_BITS(WIDE_BITS)
       ) operand (
@@ -127,87 +129,27 @@ module accelerator (
     else operands <= next_operands;
   end
 
-  // ---- the array: weights one cycle after their address, swapped in one cycle before the first activation ------------
-  wire load, swap;
-  wire [COLUMNS*(W_BITS+1)-1:0] weights;
-  wire [COLUMNS*SUM_BITS-1:0] sums;
-
-  rom #(
-    .FILE("weights.hex"), .WIDTH(COLUMNS * (W_BITS + 1)), .DEPTH(WEIGHT_WORDS), .ADDRESS_BITS(WEIGHT_ADDRESS_BITS)
-  ) weight_memory (.clk(clk), .address(weight_address), .data(weights));
-
-  delay #(.WIDTH(1), .STAGES(1)) load_token (.clk(clk), .rst(rst), .in(tile_start), .out(load));
-  delay #(.WIDTH(1), .STAGES(1)) swap_token (.clk(clk), .rst(rst), .in(load), .out(swap));
-
-  array #(
-    .ROWS(ROWS), .COLUMNS(COLUMNS), .A_BITS(A_BITS), .W_BITS(W_BITS), .PRODUCT_BITS(PRODUCT_BITS),
-    .SUM_BITS(SUM_BITS), .SELECT_BITS(SELECT_BITS)
-  ) array (
-    .clk(clk), .rst(rst), .select(f_core), .load(load), .swap(swap), .activations(operands), .weights(weights),
-    .sums(sums)
-  );
-
-  // ---- accumulators: sums arrive ARRAY_DELAY cycles after their activations ------------------------------------------
-  wire early_valid, early_end, sum_valid, sum_end, totals_valid, early_first, early_final, sum_first, sum_final;
-  wire [POSITION_BITS-1:0] early_position, sum_position;
-  wire [ACCUMULATOR_LANES*32-1:0] totals;
-  wire [ACCUMULATOR_LANES*SUM_BITS-1:0] all_sums;
-  reg totals_end;
-  reg [POSITION_BITS-1:0] totals_position;
-
-  delay #(.WIDTH(2), .STAGES(ARRAY_DELAY - 1)) sum_flags_early (
-    .clk(clk), .rst(rst), .in({operand_valid & ~f_vector, operand_end & ~f_vector}), .out({early_valid, early_end})
-  );
-  delay #(.WIDTH(2 + POSITION_BITS), .STAGES(ARRAY_DELAY - 1)) sum_place_early (
-    .clk(clk), .rst(1'b0), .in({operand_first, operand_last, operand_position}),
-    .out({early_first, early_final, early_position})
-  );
-  delay #(.WIDTH(2), .STAGES(1)) sum_flags (
-    .clk(clk), .rst(rst), .in({early_valid, early_end}), .out({sum_valid, sum_end})
-  );
-  delay #(.WIDTH(2 + POSITION_BITS), .STAGES(1)) sum_place (
-    .clk(clk), .rst(1'b0), .in({early_first, early_final, early_position}), .out({sum_first, sum_final, sum_position})
-  );
-
-  accumulators #(
-    .LANES(COLUMNS), .SUM_BITS(SUM_BITS), .SHIFT_BITS(PRODUCT_SHIFT_BITS), .DEPTH(ACCUMULATOR_WORDS),
-    .ADDRESS_BITS(POSITION_BITS)
-  ) accumulators (
-    .clk(clk), .rst(rst), .early_address(early_position), .address(sum_position), .valid(sum_valid),
-    .first(sum_first), .final(sum_final), .shift(f_product_shift), .sums(sums), .totals_valid(totals_valid),
-    .totals(totals)
-  );
-
-  always @(posedge clk) begin
-    totals_end <= sum_end;
-    totals_position <= sum_position;
-  end
-
-  // The sum of all activations of a window, which weights with a zero-point need.
+  // ---- the array: totals of all columns for one position at a time
+  wire totals_valid, totals_end;
+  wire [POSITION_BITS-1:0] totals_position;
+  wire [COLUMNS*32-1:0] totals;
   wire [31:0] activation_total;
-  generate
-    if (WEIGHT_ZEROS) begin : inputs
-      wire [CODE_SUM_BITS-1:0] word_sum, late_sum;
-      wire unused_valid;
-      lane_sum #(.LANES(ROWS), .CODE_BITS(CODE_BITS + 1), .SUM_BITS(CODE_SUM_BITS)) lane_sum (
-        .clk(clk), .codes(next_values), .sum(word_sum)
-      );
-      delay #(.WIDTH(CODE_SUM_BITS), .STAGES(ARRAY_DELAY)) align (
-        .clk(clk), .rst(1'b0), .in(word_sum), .out(late_sum)
-      );
-      accumulators #(
-        .LANES(1), .SUM_BITS(CODE_SUM_BITS), .SHIFT_BITS(1), .DEPTH(ACCUMULATOR_WORDS), .ADDRESS_BITS(POSITION_BITS)
-      ) accumulators (
-        .clk(clk), .rst(rst), .early_address(early_position), .address(sum_position), .valid(sum_valid),
-        .first(sum_first), .final(sum_final), .shift(1'b0), .sums(late_sum), .totals_valid(unused_valid),
-        .totals(activation_total)
-      );
-    end else begin : no_inputs
-      assign activation_total = 32'd0;
-    end
-  endgenerate
 
-  // ---- the vector unit: results two cycles after the operands --------------------------------------------------------
+  engine #(
+    .ROWS(ROWS), .COLUMNS(COLUMNS), .CODE_BITS(CODE_BITS + 1), .A_BITS(A_BITS), .W_BITS(W_BITS),
+    .PRODUCT_BITS(PRODUCT_BITS), .SUM_BITS(SUM_BITS), .CODE_SUM_BITS(CODE_SUM_BITS), .SELECT_BITS(SELECT_BITS),
+    .PRODUCT_SHIFT_BITS(PRODUCT_SHIFT_BITS), .POSITION_BITS(POSITION_BITS), .ACCUMULATOR_WORDS(ACCUMULATOR_WORDS),
+    .WEIGHT_WORDS(WEIGHT_WORDS), .WEIGHT_ADDRESS_BITS(WEIGHT_ADDRESS_BITS), .WEIGHT_ZEROS(WEIGHT_ZEROS)
+  ) engine (
+    .clk(clk), .rst(rst), .select(f_core), .product_shift(f_product_shift),
+    .weight_address(weight_address), .tile_start(tile_start),
+    .codes(next_values), .operands(operands), .valid(operand_valid & ~f_vector), .first(operand_first),
+    .final(operand_last), .ending(operand_end & ~f_vector), .position(operand_position),
+    .totals_valid(totals_valid), .totals_end(totals_end), .totals_position(totals_position), .totals(totals),
+    .activation_total(activation_total)
+  );
+
+  // ---- the vector unit: results two cycles after the operands
   wire [ROWS*32-1:0] results;
   wire results_valid, results_end;
   wire [POSITION_BITS-1:0] results_position;
@@ -229,7 +171,7 @@ module accelerator (
     end
   endgenerate
 
-  // ---- from sums to codes -------------------------------------------------------------------------------------------
+  // ---- from sums to codes
   wire total_valid;
   wire [ROWS*32-1:0] total;
 
@@ -249,7 +191,7 @@ module accelerator (
     .total_valid(total_valid), .total(total)
   );
 
-  // ---- the result ---------------------------------------------------------------------------------------------------
+  // ---- the result
   wire [ROWS*OUT_BITS-1:0] out_word, result_word;
   wire [ADDRESS_BITS-1:0] out_address;
   generate

@@ -11,6 +11,8 @@ module walker #(
   input wire start,
   input wire next_tap,
   input wire next_position,
+  input wire keep,                // remember this position
+  input wire back,                // return to the remembered position; goes before next_position
   // from the descriptor; counts are less one
   input wire [ADDRESS_BITS-1:0] base,
   input wire [COORDINATE_BITS-1:0] first_y,
@@ -43,6 +45,12 @@ module walker #(
   reg [COUNT_BITS-1:0] block, kernel_row, kernel_column, row, column;
   reg [COORDINATE_BITS-1:0] y_tap, x_tap, y_row, x_column;
   reg [ADDRESS_BITS-1:0] block_address, tap_row_address, tap_address, row_address, column_address;
+
+  // the remembered position
+  reg [COUNT_BITS-1:0] kept_row, kept_column;
+  reg [COORDINATE_BITS-1:0] kept_y_row, kept_x_column;
+  reg [ADDRESS_BITS-1:0] kept_row_address, kept_column_address;
+  reg [POSITION_BITS-1:0] kept_position;
 
   wire block_end = block == blocks;
   wire kernel_row_end = kernel_row == kernel_rows;
@@ -103,6 +111,14 @@ module walker #(
       row_address <= 0;
       column_address <= 0;
       position <= 0;
+    end else if (back) begin
+      row <= kept_row;
+      column <= kept_column;
+      y_row <= kept_y_row;
+      x_column <= kept_x_column;
+      row_address <= kept_row_address;
+      column_address <= kept_column_address;
+      position <= kept_position;
     end else if (next_position) begin
       position <= position_last ? 0 : position + 1'b1;
       column <= column_end ? 0 : column + 1'b1;
@@ -114,6 +130,18 @@ module walker #(
         row_address <= row_end ? 0 : row_address + row_words;
         column_address <= row_end ? 0 : row_address + row_words;
       end
+    end
+  end
+
+  always @(posedge clk) begin
+    if (keep) begin
+      kept_row <= row;
+      kept_column <= column;
+      kept_y_row <= y_row;
+      kept_x_column <= x_column;
+      kept_row_address <= row_address;
+      kept_column_address <= column_address;
+      kept_position <= position;
     end
   end
 endmodule

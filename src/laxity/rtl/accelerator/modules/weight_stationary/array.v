@@ -1,4 +1,4 @@
-// The systolic array: ROWS x COLUMNS processing elements, with the registers that skew what enters and align what leaves.
+// The systolic array: ROWS x COLUMNS processing elements, with registers that skew what enters and align what leaves.
 //
 // Row r sees its activation and the tokens r cycles late, column c its weights c cycles late. So the weight word for
 // row r enters r cycles after the load token. The sums of one word of activations leave all columns together,
