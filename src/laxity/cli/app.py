@@ -20,6 +20,7 @@ from laxity.cli.import_circuit import import_circuit
 from laxity.cli.list import list_names
 from laxity.cli.optimize import optimize
 from laxity.cli.report import report
+from laxity.cli.rtl import rtl
 from laxity.cli.sites import sites
 from laxity.cli.train import train
 
@@ -39,6 +40,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "faults": faults,
     "report": report,
+    "rtl": rtl,
     "train": train,
     "sites": sites,
     "list": list_names,
