@@ -8,52 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from laxity.circuits.adder_family import MAX_ADDER_WIDTH
+from laxity.circuits.assess import SAMPLING, Sampling, assess
+from laxity.circuits.distribution import UNIFORM, Operands
+from laxity.circuits.metrics import ErrorMetrics
 from laxity.circuits.netlist import Circuit
 from laxity.circuits.simulate import evaluate
+from laxity.circuits.subject import netlist_subject
 from laxity.core.errors import CircuitError
-from laxity.core.seeds import stream
 
 IntArray = npt.NDArray[np.int64]
-
-EXHAUSTIVE_WIDTH = 10
-"""Widest adder whose error metrics are taken over all operand pairs."""
-
-SAMPLES = 1 << 18
-"""Operand pairs drawn for wider adders."""
-
-
-@dataclass(frozen=True, slots=True)
-class AdditionErrors:
-    """Error of an adder; e is approximate minus exact, y the exact sum of two unsigned operands, carry out included.
-
-    Attributes:
-        ep: error probability P(e != 0), a fraction.
-        med: mean error distance E|e|.
-        wce: largest |e| over the pairs.
-        mred: mean relative error distance E(|e| / y) over pairs with y != 0, a fraction.
-        max_red: largest |e| / y over pairs with y != 0, a fraction.
-        nmed: med / (2 (2^n - 1)), the largest exact sum.
-        mse: mean squared error E(e^2).
-        bias: mean error E(e).
-        error_at_zero: |e| where both operands are 0.
-        pairs: number of operand pairs.
-        exhaustive: all operand pairs were taken, not a sample.
-
-    Source: J. Liang, J. Han, F. Lombardi, "New metrics for the reliability of approximate and probabilistic adders",
-    IEEE Trans. Computers 62(9), 2013.
-    """
-
-    ep: float
-    med: float
-    wce: int
-    mred: float
-    max_red: float
-    nmed: float
-    mse: float
-    bias: float
-    error_at_zero: int
-    pairs: int
-    exhaustive: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,21 +77,17 @@ class Adder:
         total = self.add(np.asarray(a) & mask, np.asarray(b) & mask) & mask
         return total - ((total >> (self.bits - 1)) << self.bits)
 
-    def errors(self, samples: int = SAMPLES, seed: int = 0) -> AdditionErrors:
-        """Error metrics over all operand pairs up to `EXHAUSTIVE_WIDTH` bits, else over uniform random ones.
+    def errors(self, operands: Operands = UNIFORM, sampling: Sampling = SAMPLING) -> ErrorMetrics:
+        """Error metrics of sums of unsigned operands, carry out included; sampled where there are too many pairs.
 
         Args:
-            samples: number of random pairs.
-            seed: root seed from which they are drawn.
+            operands: distribution of the operands by code.
+            sampling: when and how operand pairs are sampled.
+
+        Raises:
+            CircuitError: as `assess`.
         """
-        exhaustive = self.bits <= EXHAUSTIVE_WIDTH
-        if exhaustive:
-            codes = np.arange(1 << (2 * self.bits), dtype=np.int64)
-            a, b = codes >> self.bits, codes & ((1 << self.bits) - 1)
-        else:
-            a, b = stream(seed, "adder errors", self.bits).integers(0, 1 << self.bits, (2, samples))
-        zero = int(self.add(np.zeros(1, np.int64), np.zeros(1, np.int64))[0])
-        return _errors(self.add(a, b), a + b, self.bits, zero, exhaustive)
+        return assess(netlist_subject(self.circuit), operands, sampling)
 
     def __eq__(self, other: object) -> bool:
         """Compare netlists."""
@@ -137,23 +96,3 @@ class Adder:
     def __hash__(self) -> int:
         """Hash of the netlist."""
         return hash(self.key)
-
-
-def _errors(sums: IntArray, exact: IntArray, bits: int, zero: int, exhaustive: bool) -> AdditionErrors:
-    error = (sums - exact).astype(np.float64)
-    distance = np.abs(error)
-    positive = exact > 0
-    relative = distance[positive] / exact[positive]
-    return AdditionErrors(
-        ep=float((distance > 0).mean()),
-        med=float(distance.mean()),
-        wce=int(distance.max()),
-        mred=float(relative.mean()),
-        max_red=float(relative.max()),
-        nmed=float(distance.mean()) / (2 * ((1 << bits) - 1)),
-        mse=float((error * error).mean()),
-        bias=float(error.mean()),
-        error_at_zero=zero,
-        pairs=int(exact.size),
-        exhaustive=exhaustive,
-    )

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import Any
 
 from laxity.circuits import adders
 from laxity.circuits.adder import Adder
 from laxity.circuits.adder_family import ADDERS, AdderFamily
+from laxity.circuits.assess import SAMPLING, Sampling
 from laxity.circuits.cells import CellLibrary, default_library
+from laxity.circuits.metrics import facts_of
 from laxity.circuits.netlist import Circuit
 from laxity.circuits.timing import delay_ns
 from laxity.core.errors import RegistryError
 from laxity.core.registry import did_you_mean
-from laxity.core.serial import to_json
 
 _NAME = re.compile(r"([a-z]+)([0-9]{1,3})((?:_[0-9]{1,3})*)")
 
@@ -79,19 +81,20 @@ def names(width: int = 16) -> list[str]:
     return [f.circuit_name(width, p) for f in families if width in f.widths for p in f.grid(width)]
 
 
-def describe(name: str, library: CellLibrary | None = None) -> dict[str, str | int | float | bool]:
+def describe(name: str, library: CellLibrary | None = None, sampling: Sampling = SAMPLING) -> dict[str, Any]:
     """Facts about one adder for tables and reports.
 
     Args:
         name: a name that `get` accepts.
         library: cell library for area and delay; the built-in 45 nm table if not given.
+        sampling: when and how operand pairs are sampled.
 
     Returns:
-        name, family, source, bits, gates, area_um2, delay_ns, the fields of `AdditionErrors` (fractions as fractions),
-        and netlist_key.
+        name, family, source, bits, gates, area_um2, delay_ns, the error metrics (fractions as fractions) as `facts_of`
+        gives them, and netlist_key.
 
     Raises:
-        RegistryError, CircuitError: as `get`.
+        RegistryError, CircuitError: as `get` and `Adder.errors`.
     """
     adder = get(name)
     cells = library or default_library()
@@ -103,6 +106,6 @@ def describe(name: str, library: CellLibrary | None = None) -> dict[str, str | i
         "gates": len(adder.circuit.gates),
         "area_um2": cells.area_um2(adder.circuit),
         "delay_ns": delay_ns(adder.circuit, cells),
-        **to_json(adder.errors()),
+        **facts_of(adder.errors(sampling=sampling)),
         "netlist_key": adder.key,
     }

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import Any
 
-from laxity.circuits import families
+from laxity.circuits import families, shelf
+from laxity.circuits.assess import SAMPLING, Sampling, assess
 from laxity.circuits.cells import CellLibrary, default_library
 from laxity.circuits.family import MULTIPLIERS, Family
+from laxity.circuits.metrics import facts_of
 from laxity.circuits.multiplier import Multiplier
 from laxity.circuits.netlist import Circuit
+from laxity.circuits.simulate import MAX_TABLE_BITS
+from laxity.circuits.subject import netlist_subject
 from laxity.circuits.timing import delay_ns
 from laxity.core.errors import CircuitError, RegistryError
 from laxity.core.registry import did_you_mean
@@ -46,11 +51,14 @@ def parse(name: str) -> tuple[Family, int, bool, tuple[int, ...]]:
 
 @functools.lru_cache(maxsize=512)
 def circuit(name: str) -> Circuit:
-    """Return the netlist called `name`, of any width that its family can build.
+    """Return the netlist called `name`, of any width that its family can build, or one that was imported.
 
     Raises:
         RegistryError, CircuitError: as `parse`.
     """
+    brought = shelf.find(name)
+    if brought is not None:
+        return require_circuit(brought)
     family, width, signed, parameters = parse(name)
     return family.build(width, parameters, signed=signed)
 
@@ -62,8 +70,31 @@ def get(name: str) -> Multiplier:
     Raises:
         RegistryError, CircuitError: as `parse`; CircuitError too where the operands are too wide for a table.
     """
+    brought = shelf.find(name)
+    if brought is not None:
+        return brought
     family, _, signed, _ = parse(name)
     return Multiplier.from_circuit(circuit(name), signed=signed, family=family.name)
+
+
+def widest(name: str) -> int:
+    """Bits of the wider operand of the multiplier called `name`.
+
+    Raises:
+        RegistryError, CircuitError: as `get`.
+    """
+    brought = shelf.find(name)
+    return parse(name)[1] if brought is None else max(brought.a_bits, brought.b_bits)
+
+
+def is_signed(name: str) -> bool:
+    """Whether the operands of the multiplier called `name` are two's complement.
+
+    Raises:
+        RegistryError, CircuitError: as `get`.
+    """
+    brought = shelf.find(name)
+    return parse(name)[2] if brought is None else brought.a_signed or brought.b_signed
 
 
 def names(width: int = 8, *, signed: bool = False) -> list[str]:
@@ -81,44 +112,40 @@ def names(width: int = 8, *, signed: bool = False) -> list[str]:
     return found
 
 
-def describe(name: str, library: CellLibrary | None = None) -> dict[str, str | int | float | bool]:
+def describe(name: str, library: CellLibrary | None = None, sampling: Sampling = SAMPLING) -> dict[str, Any]:
     """Facts about one multiplier for tables and reports.
 
     Args:
-        name: a name that `get` accepts.
+        name: a name that `circuit` accepts.
         library: cell library for area and delay; the built-in 45 nm table if not given.
+        sampling: when and how operand pairs are sampled; never where there is a table.
 
     Returns:
-        name, family, source, a_bits, b_bits, signed, gates, area_um2, delay_ns, the error metrics ep, med, wce, mred,
-        max_red, nmed, mse, bias, error_at_zero_operand (fractions as fractions), and table_sha256.
+        name, family, source, a_bits, b_bits, signed, gates, area_um2, delay_ns, the error metrics (fractions as
+        fractions) as `facts_of` gives them, netlist_key, and table_sha256, empty where the operands are too wide for a
+        table.
 
     Raises:
-        RegistryError, CircuitError: as `get`.
+        RegistryError, CircuitError: as `circuit` and `assess`.
     """
-    multiplier = get(name)
+    family, width, signed, _ = parse(name)
     netlist = circuit(name)
     cells = library or default_library()
-    metrics = multiplier.metrics()
+    multiplier = get(name) if 2 * width <= MAX_TABLE_BITS else None
+    found = multiplier.metrics() if multiplier else assess(netlist_subject(netlist, signed=signed), sampling=sampling)
     return {
-        "name": multiplier.name,
-        "family": multiplier.family,
+        "name": netlist.name,
+        "family": family.name,
         "source": netlist.source,
-        "a_bits": multiplier.a_bits,
-        "b_bits": multiplier.b_bits,
-        "signed": multiplier.signed,
+        "a_bits": width,
+        "b_bits": width,
+        "signed": signed,
         "gates": len(netlist.gates),
         "area_um2": cells.area_um2(netlist),
         "delay_ns": delay_ns(netlist, cells),
-        "ep": metrics.ep,
-        "med": metrics.med,
-        "wce": metrics.wce,
-        "mred": metrics.mred,
-        "max_red": metrics.max_red,
-        "nmed": metrics.nmed,
-        "mse": metrics.mse,
-        "bias": metrics.bias,
-        "error_at_zero_operand": metrics.error_at_zero_operand,
-        "table_sha256": multiplier.table_sha256,
+        **facts_of(found),
+        "netlist_key": netlist.key,
+        "table_sha256": multiplier.table_sha256 if multiplier else "",
     }
 
 

@@ -94,8 +94,8 @@ class Multiplier:
             name: name of the multiplier, for messages.
 
         Raises:
-            CircuitError: the table is no array, not two-dimensional, not integer, beyond int64, or a side is no power of
-                two; or signedness is no bool.
+            CircuitError: the table is no array, not two-dimensional, not integer, beyond int64, or a side is no
+                power of two; or signedness is no bool.
         """
         for side, signed in (("a_signed", a_signed), ("b_signed", b_signed)):
             if not isinstance(signed, (bool, np.bool_)):
@@ -129,14 +129,17 @@ class Multiplier:
         return exact_products(self.a_bits, self.b_bits, self.a_signed, self.b_signed)
 
     def metrics(
-        self, a_histogram: npt.ArrayLike | None = None, b_histogram: npt.ArrayLike | None = None
+        self,
+        a_histogram: npt.ArrayLike | None = None,
+        b_histogram: npt.ArrayLike | None = None,
+        joint_histogram: npt.ArrayLike | None = None,
     ) -> ErrorMetrics:
         """Error metrics over all operand pairs, uniform or weighted by histograms over operand codes.
 
         Raises:
             CircuitError: a histogram has a wrong length or no valid weights.
         """
-        return error_metrics(self.table, self.exact_table(), a_histogram, b_histogram)
+        return error_metrics(self.table, self.exact_table(), a_histogram, b_histogram, joint_histogram)
 
     def wmed(self, a_histogram: npt.ArrayLike, b_histogram: npt.ArrayLike) -> float:
         """Mean error distance weighted by histograms over the codes of both operands.

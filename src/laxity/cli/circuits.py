@@ -22,8 +22,14 @@ class Kind(StrEnum):
     ADDER = "adder"
 
 
-_WIDTHS = {Kind.MULTIPLIER: (8, 10), Kind.ADDER: (16, 48)}
+_WIDTHS = {Kind.MULTIPLIER: (8, 16), Kind.ADDER: (16, 48)}
 """Default and largest operand width."""
+
+_LISTED_SAMPLES = 1 << 16
+"""Operand pairs of each circuit in a list of wide ones, unless asked for otherwise."""
+
+_LISTED_BITS = 20
+"""Operand bits together up to which a list takes all pairs."""
 
 _WIDEST_TABLE = 8
 
@@ -34,10 +40,13 @@ def list_circuits(
         int | None, typer.Option("--width", help="Operand width in bits.", show_default="8, adders 16")
     ] = None,
     signed: Annotated[bool, typer.Option("--signed", help="The signed versions of multipliers.")] = False,
+    samples: Annotated[
+        int, typer.Option("--samples", min=256, help="Operand pairs drawn where operands are wider than 10 bits.")
+    ] = _LISTED_SAMPLES,
     json: shared.Json = False,
 ) -> None:
-    """List the circuits of one width with their error metrics over all operand pairs, or many of wide adders."""
-    from laxity.circuits import adder_catalogue, catalogue
+    """List the circuits of one width with their error metrics, over all operand pairs up to 10 bits, else sampled."""
+    from laxity.circuits import Sampling, adder_catalogue, catalogue
 
     default, largest = _WIDTHS[kind]
     bits = default if width is None else width
@@ -45,12 +54,13 @@ def list_circuits(
         raise typer.BadParameter(f"{kind.value}s are listed for widths 2..{largest}, not {bits}", param_hint="--width")
     if kind is Kind.ADDER and signed:
         raise typer.BadParameter("adders serve signed and unsigned numbers alike", param_hint="--signed")
-    if kind is Kind.ADDER:
-        found = [adder_catalogue.describe(name) for name in adder_catalogue.names(bits)]
-    else:
-        if bits > 8:
-            note("computing error metrics over all operand pairs ...")
-        found = [catalogue.describe(name) for name in catalogue.names(bits, signed=signed)]
+    home = adder_catalogue if kind is Kind.ADDER else catalogue
+    listed = adder_catalogue.names(bits) if kind is Kind.ADDER else catalogue.names(bits, signed=signed)
+    if bits > 8:
+        pairs = f"{samples} random" if 2 * bits > _LISTED_BITS else "all"
+        note(f"computing error metrics of {len(listed)} circuits over {pairs} operand pairs ...")
+    sampling = Sampling(samples, exhaustive_bits=_LISTED_BITS)
+    found = [home.describe(name, sampling=sampling) for name in listed]
     if json:
         emit_json(found)
     else:
@@ -60,10 +70,17 @@ def list_circuits(
 def show_circuit(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Such as drum8_4, dadda8s, loa16_4.", show_default=False)],
     verilog: Annotated[bool, typer.Option("--verilog", help="Print the Verilog; with --json, add it.")] = False,
+    samples: Annotated[
+        int, typer.Option("--samples", min=256, help="Operand pairs drawn where operands are wider than 12 bits.")
+    ] = 1 << 20,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the sample.")] = 0,
     json: shared.Json = False,
 ) -> None:
-    """Show one multiplier or adder, of any width and parameters that its family can build."""
-    from laxity.circuits import adder_catalogue, catalogue, to_verilog
+    """Show one multiplier or adder, of any width and parameters that its family can build.
+
+    Error metrics are over all operand pairs up to 12 x 12 bits, else over a sample, with 95 % confidence intervals.
+    """
+    from laxity.circuits import Sampling, adder_catalogue, catalogue, to_verilog
 
     adds = adder_catalogue.known(name)
     home = adder_catalogue if adds else catalogue
@@ -71,14 +88,27 @@ def show_circuit(
     if verilog and not json:
         write(text)
         return
-    facts = home.describe(name)
+    facts = home.describe(name, sampling=Sampling(samples, seed))
     studies = [] if adds else _emulation(name)
     if json:
         emit_json({**facts, "emulation": studies, "verilog": text} if verilog else {**facts, "emulation": studies})
         return
-    emit_table(["figure", "value"], list(facts.items()))
+    _show_facts(facts)
     if studies:
         emit_table(["emulation", *(_span(s["activations"]) for s in studies)], _side_by_side(studies))
+
+
+def _show_facts(facts: dict[str, Any]) -> None:
+    """Figures with their values; those of a sample with interval."""
+    intervals, bounds = facts.pop("intervals", {}), facts.pop("lower_bounds", [])
+    rows = [(name, value) for name, value in facts.items() if value != ""]
+    if facts["exhaustive"]:
+        emit_table(["figure", "value"], rows)
+        return
+    spans = {name: f"{low:.4g} to {high:.4g}" for name, (low, high) in intervals.items()}
+    spans |= dict.fromkeys(bounds, "or more: the largest that was seen")
+    header = f"{100 * facts['confidence']:g} % interval"
+    emit_table(["figure", "value", header], [(name, value, spans.get(name, "")) for name, value in rows])
 
 
 def _emulation(name: str) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from laxity.circuits import ADDERS, Adder, CircuitBuilder, adder_catalogue, default_library, delay_ns
+from laxity.circuits import ADDERS, Adder, CircuitBuilder, Sampling, adder_catalogue, default_library, delay_ns
 from laxity.core.errors import CircuitError, RegistryError
 from laxity.core.seeds import stream
 
@@ -225,7 +225,7 @@ def window_error_probability(bits, window):
 def test_error_probability_of_windowed_carries(window, percent):
     exact = window_error_probability(32, window)
     assert round(100 * exact, 2) == percent
-    sampled = adder_catalogue.get(f"aca32_{window}").errors(samples=100_000)
+    sampled = adder_catalogue.get(f"aca32_{window}").errors(sampling=Sampling(100_000))
     assert not sampled.exhaustive
     assert abs(sampled.ep - exact) < 4 * (exact * (1 - exact) / 100_000) ** 0.5
 
@@ -238,7 +238,7 @@ def test_windowed_carries_over_all_pairs(window, width):
 @pytest.mark.parametrize(("r", "p", "percent"), [(4, 4, 5.86), (4, 8, 0.183), (2, 6, 2.34), (1, 7, 1.56)])
 def test_published_error_probability_of_gear(r, p, percent):
     samples = 400_000
-    found = adder_catalogue.get(f"gear16_{r}_{p}").errors(samples=samples).ep
+    found = adder_catalogue.get(f"gear16_{r}_{p}").errors(sampling=Sampling(samples)).ep
     wanted = percent / 100
     assert abs(found - wanted) < 4 * (wanted * (1 - wanted) / samples) ** 0.5 + 5e-5
 
@@ -253,7 +253,7 @@ def test_closed_forms_of_lower_part_adders(low):
     assert (loawa.wce, loa.wce) == (mask(low), 1 << (low - 1))
     truncated = adder_catalogue.get(f"trunc8_{low}").errors()
     assert (truncated.bias, truncated.wce) == (-mask(low), 2 * mask(low))
-    assert truncated.error_at_zero == 0
+    assert truncated.error_at_zero_operand == 0
     copied = adder_catalogue.get(f"copy8_{low}").errors()
     assert (copied.bias, copied.wce) == (-mask(low) / 2, mask(low))
 
@@ -266,7 +266,7 @@ def test_degenerate_parameters_are_exact(name):
 
 
 def test_constant_low_bits_show_at_zero():
-    assert adder_catalogue.get("oloca8_4_3").errors().error_at_zero == 7
+    assert adder_catalogue.get("oloca8_4_3").errors().error_at_zero_operand == 7
 
 
 def test_equal_designs_of_two_families():
@@ -321,8 +321,8 @@ def test_identity_is_the_netlist():
 
 def test_errors_repeat_with_the_seed():
     adder = adder_catalogue.get("loa16_4")
-    assert adder.errors(samples=1000, seed=3) == adder.errors(samples=1000, seed=3)
-    assert adder.errors(samples=1000, seed=3) != adder.errors(samples=1000, seed=4)
+    assert adder.errors(sampling=Sampling(1000, seed=3)) == adder.errors(sampling=Sampling(1000, seed=3))
+    assert adder.errors(sampling=Sampling(1000, seed=3)) != adder.errors(sampling=Sampling(1000, seed=4))
 
 
 @pytest.mark.parametrize(
