@@ -7,7 +7,7 @@ carries a list of times and, for each, the bits of all transitions from then on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -22,6 +22,9 @@ from laxity.core.errors import CircuitError
 
 Delays = Literal["inertial", "zero"]
 """Delay model: ``"inertial"`` counts glitches at least as long as the gate delay, ``"zero"`` settled values only."""
+
+Counts = npt.NDArray[np.uint8]
+"""Toggles of one net: (times, words), each word standing for 64 transitions."""
 
 STEP_PS = 10.0
 """Time step of the event simulation."""
@@ -138,6 +141,49 @@ def toggle_counts(
         CircuitError: an unknown delay model, a port without a stream, streams of different shapes or of fewer than two
             steps, or values that do not fit.
     """
+    counts = np.zeros(circuit.net_count(), dtype=np.int64)
+    for _, net, toggles in _toggles(circuit, streams, library, delays):
+        counts[net] += int(toggles.sum(dtype=np.int64))
+    return counts
+
+
+def segment_energies(
+    circuit: Circuit,
+    streams: Mapping[str, npt.ArrayLike],
+    library: CellLibrary,
+    delays: Delays = "inertial",
+) -> npt.NDArray[np.float64]:
+    """Mean energy per transition of each segment in pJ, float64 (segments,): how energy depends on the operands.
+
+    Args:
+        circuit: the netlist.
+        streams: as for `switching_energy`; the number of transitions in a segment is a multiple of 64.
+        library: cell figures.
+        delays: delay model.
+
+    Raises:
+        CircuitError: as `toggle_counts`, or segments of other lengths.
+    """
+    segments, length = np.shape(next(iter(streams.values())))
+    if length < 2 or (length - 1) % 64:
+        raise CircuitError(
+            f"segments have {length - 1} transitions; give a multiple of 64 to tell their energies apart"
+        )
+    loads = library.loads_ff(circuit)
+    toggle_fj = [0.5 * library.voltage_v**2 * load for load in loads]
+    for gate in circuit.gates:
+        for net, internal in zip(gate.outputs, library.cells[gate.cell].internal_energy_fj, strict=True):
+            toggle_fj[net] += internal
+    words = np.zeros(segments * (length - 1) // 64)
+    for first, net, toggles in _toggles(circuit, streams, library, delays):
+        words[first : first + toggles.shape[1]] += toggle_fj[net] * toggles.sum(axis=0, dtype=np.int64)
+    return words.reshape(segments, -1).sum(axis=1) * 1e-3 / (length - 1)
+
+
+def _toggles(
+    circuit: Circuit, streams: Mapping[str, npt.ArrayLike], library: CellLibrary, delays: Delays
+) -> Iterator[tuple[int, int, Counts]]:
+    """First word of a part of the transitions, a net, and its toggles by time and word, for all parts and nets."""
     if delays not in get_args(Delays):
         raise CircuitError(f"unknown delay model {delays!r}; use one of {', '.join(get_args(Delays))}")
     arrays = checked_inputs(circuit, streams)
@@ -147,13 +193,13 @@ def toggle_counts(
     before = {name: array[:, :-1].ravel() for name, array in arrays.items()}
     after = {name: array[:, 1:].ravel() for name, array in arrays.items()}
     steps = _delay_steps(circuit, library)
-    counts = np.zeros(circuit.net_count(), dtype=np.int64)
     for start in range(0, shape[0] * (shape[1] - 1), _CHUNK):
         part = slice(start, start + _CHUNK)
         old = {port.name: pack(before[port.name][part], port.width) for port in circuit.inputs}
         new = {port.name: pack(after[port.name][part], port.width) for port in circuit.inputs}
-        counts += _settled_toggles(circuit, old, new) if delays == "zero" else _event_toggles(circuit, old, new, steps)
-    return counts
+        found = _settled_toggles(circuit, old, new) if delays == "zero" else _event_toggles(circuit, old, new, steps)
+        for net, toggles in found:
+            yield start // 64, net, toggles
 
 
 def _transitions(streams: Mapping[str, npt.ArrayLike]) -> int:
@@ -166,11 +212,14 @@ def _delay_steps(circuit: Circuit, library: CellLibrary) -> list[tuple[int, ...]
     return [tuple(max(1, round(delay / STEP_PS)) for delay in delays) for delays in gate_delays_ps(circuit, library)]
 
 
-def _settled_toggles(circuit: Circuit, old: Mapping[str, Words], new: Mapping[str, Words]) -> npt.NDArray[np.int64]:
+def _settled_toggles(
+    circuit: Circuit, old: Mapping[str, Words], new: Mapping[str, Words]
+) -> Iterator[tuple[int, Counts]]:
     both = {name: np.concatenate([planes, new[name]], axis=1) for name, planes in old.items()}
     nets = settle(circuit, both)
     words = next(iter(old.values())).shape[1]
-    return np.array([int(np.bitwise_count(net[:words] ^ net[words:]).sum()) for net in nets], dtype=np.int64)
+    for net, values in enumerate(nets):
+        yield net, np.bitwise_count(values[:words] ^ values[words:])[None]
 
 
 @dataclass(slots=True)
@@ -192,8 +241,7 @@ class _Wave:
 
 def _event_toggles(
     circuit: Circuit, old: Mapping[str, Words], new: Mapping[str, Words], steps: list[tuple[int, ...]]
-) -> npt.NDArray[np.int64]:
-    counts = np.zeros(circuit.net_count(), dtype=np.int64)
+) -> Iterator[tuple[int, Counts]]:
     slots = _last_slot(circuit, steps) + 1
     waves: dict[int, _Wave] = {}
     zeros = np.zeros((1, next(iter(old.values())).shape[1]), dtype=np.uint64)
@@ -201,12 +249,13 @@ def _event_toggles(
     waves[ZERO], waves[ONE] = _wave(start, zeros, slots), _wave(start, ~zeros, slots)
     for port in circuit.inputs:
         for net, was, becomes in zip(port.nets, old[port.name], new[port.name], strict=True):
-            waves[net], counts[net] = _compress(np.array([0, 1]), np.stack([was, becomes]), slots)
+            waves[net], toggles = _compress(np.array([0, 1]), np.stack([was, becomes]), slots)
+            yield net, toggles
     for gate, delays in zip(circuit.gates, steps, strict=True):
         times, values = _gate_values(gate, waves)
         for net, rows, delay in zip(gate.outputs, values, delays, strict=True):
-            waves[net], counts[net] = _compress(times + delay, _inertial(times, rows, delay), slots)
-    return counts
+            waves[net], toggles = _compress(times + delay, _inertial(times, rows, delay), slots)
+            yield net, toggles
 
 
 def _last_slot(circuit: Circuit, steps: list[tuple[int, ...]]) -> int:
@@ -225,14 +274,15 @@ def _wave(times: npt.NDArray[np.intp], rows: Words, slots: int) -> _Wave:
     return _Wave(changes, changes.cumsum() - 1, rows)
 
 
-def _compress(times: npt.NDArray[np.intp], rows: Words, slots: int) -> tuple[_Wave, int]:
-    """Drop times at which nothing changes; returns the wave and its number of toggles."""
-    per_row = np.bitwise_count(rows[1:] ^ rows[:-1]).sum(axis=1, dtype=np.int64)
+def _compress(times: npt.NDArray[np.intp], rows: Words, slots: int) -> tuple[_Wave, Counts]:
+    """Drop times at which nothing changes; returns the wave and its toggles by time and word."""
+    toggles = np.bitwise_count(rows[1:] ^ rows[:-1])
+    changing = toggles.any(axis=1)
     times[0] = 0
-    if not per_row.all():
-        kept = np.concatenate([[0], np.flatnonzero(per_row) + 1])
+    if not changing.all():
+        kept = np.concatenate([[0], np.flatnonzero(changing) + 1])
         times, rows = times[kept], rows[kept]
-    return _wave(times, rows, slots), int(per_row.sum())
+    return _wave(times, rows, slots), toggles
 
 
 def _gate_values(gate: Gate, waves: Mapping[int, _Wave]) -> tuple[npt.NDArray[np.intp], tuple[Words, ...]]:

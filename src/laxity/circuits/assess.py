@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from laxity.circuits.distribution import UNIFORM, Operands
-from laxity.circuits.error_sums import ErrorSums, IntArray
+from laxity.circuits.error_sums import ErrorSums, IntArray, Weight
 from laxity.circuits.metrics import ErrorMetrics, Interval, SampledMetrics, metrics_of
 from laxity.circuits.subject import Subject
 from laxity.core.errors import CircuitError
@@ -79,52 +80,56 @@ def assess(subject: Subject, operands: Operands = UNIFORM, sampling: Sampling = 
     """
     operands.check(1 << subject.a_bits, 1 << subject.b_bits)
     at_zero = subject.error_at_zero()
-    if operands.pairs is not None:
-        return metrics_of(_listed(subject, operands.pairs), subject.normaliser, at_zero)
-    if subject.a_bits + subject.b_bits <= sampling.exhaustive_bits:
-        return metrics_of(_exhaustive(subject, operands), subject.normaliser, at_zero)
-    batches = _sampled(subject, operands, sampling)
+    batches: list[ErrorSums] = []
     total = ErrorSums()
-    for batch in batches:
+    for part in parts(subject, operands, sampling):
+        batch = ErrorSums()
+        batch.add(*part)
+        batches.append(batch)
         total.merge(batch)
+    if not sampled(subject, operands, sampling):
+        return metrics_of(total, subject.normaliser, at_zero)
     if operands.uniform:
         _look_at_corners(subject, total)
     return _with_intervals(subject, total, batches, at_zero, sampling)
 
 
-def _exhaustive(subject: Subject, operands: Operands) -> ErrorSums:
+def sampled(subject: Subject, operands: Operands, sampling: Sampling) -> bool:
+    """Whether operand pairs are drawn, because there are too many."""
+    return operands.pairs is None and subject.a_bits + subject.b_bits > sampling.exhaustive_bits
+
+
+def parts(subject: Subject, operands: Operands, sampling: Sampling) -> Iterator[tuple[IntArray, IntArray, Weight]]:
+    """Results, exact results and weights, part by part: of all operand pairs, of a list of them, or of a sample.
+
+    A sample comes in equal parts; only the last ones may be smaller.
+    """
+    if sampled(subject, operands, sampling):
+        yield from _drawn(subject, operands, sampling)
+    elif operands.pairs is not None:
+        for start in range(0, operands.pairs.shape[1], _PART):
+            a, b, counts = operands.pairs[:, start : start + _PART]
+            yield subject.results(a, b), subject.exact(a, b), counts.astype(np.float64)
+    else:
+        yield from _all_pairs(subject, operands)
+
+
+def _all_pairs(subject: Subject, operands: Operands) -> Iterator[tuple[IntArray, IntArray, Weight]]:
     rows, columns = 1 << subject.a_bits, 1 << subject.b_bits
     step = min(rows, max(1, _PART >> subject.b_bits))
     b = np.arange(columns, dtype=np.int64)[None]
-    sums = ErrorSums()
     for start in range(0, rows, step):
         exact = subject.exact(np.arange(start, start + step, dtype=np.int64)[:, None], b)
-        sums.add(subject.rows(start, start + step), exact, operands.block(start, start + step, columns))
-    return sums
+        yield subject.rows(start, start + step), exact, operands.block(start, start + step, columns)
 
 
-def _listed(subject: Subject, pairs: IntArray) -> ErrorSums:
-    sums = ErrorSums()
-    for start in range(0, pairs.shape[1], _PART):
-        a, b, counts = pairs[:, start : start + _PART]
-        sums.add(subject.results(a, b), subject.exact(a, b), counts.astype(np.float64))
-    return sums
-
-
-def _sampled(subject: Subject, operands: Operands, sampling: Sampling) -> list[ErrorSums]:
-    """Sums over equal batches of the sample; the last may be shorter by less than their number."""
-    samples = sampling.samples
+def _drawn(subject: Subject, operands: Operands, sampling: Sampling) -> Iterator[tuple[IntArray, IntArray, Weight]]:
     generator = stream(sampling.seed, "operand pairs", subject.a_bits, subject.b_bits)
-    size = -(-samples // _BATCHES)
-    batches = []
-    for first in range(0, samples, size):
-        batch = ErrorSums()
-        for start in range(first, min(first + size, samples), _PART):
-            count = min(_PART, first + size - start, samples - start)
-            a, b = operands.draw(generator, count, subject.a_bits, subject.b_bits)
-            batch.add(subject.results(a, b), subject.exact(a, b))
-        batches.append(batch)
-    return batches
+    size = min(_PART, -(-sampling.samples // _BATCHES))
+    for start in range(0, sampling.samples, size):
+        count = min(size, sampling.samples - start)
+        a, b = operands.draw(generator, count, subject.a_bits, subject.b_bits)
+        yield subject.results(a, b), subject.exact(a, b), 1.0
 
 
 def _look_at_corners(subject: Subject, sums: ErrorSums) -> None:
@@ -167,10 +172,13 @@ def _with_intervals(
 def _batch_intervals(
     subject: Subject, found: ErrorMetrics, batches: list[ErrorSums], confidence: float
 ) -> list[Interval]:
-    """Student's t over the means of batches: the central limit theorem without moments of every metric."""
+    """Student's t over the means of batches: the central limit theorem without moments of every metric.
+
+    A smaller batch at the end is left out here.
+    """
     from scipy import stats
 
-    each = [metrics_of(batch, subject.normaliser, 0) for batch in batches]
+    each = [metrics_of(batch, subject.normaliser, 0) for batch in batches if batch.pairs == batches[0].pairs]
     quantile = float(stats.t.ppf((1 + confidence) / 2, len(each) - 1)) / math.sqrt(len(each))
     intervals = []
     for metric in _MEANS:

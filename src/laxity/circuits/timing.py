@@ -27,6 +27,16 @@ def arrivals_ps(circuit: Circuit, library: CellLibrary) -> list[float]:
     return arrival
 
 
+def logic_depth(circuit: Circuit) -> int:
+    """Largest number of gates on a path from an input to an output."""
+    depth = [0] * circuit.net_count()
+    for gate in circuit.gates:
+        deepest = 1 + max(depth[net] for net in gate.inputs)
+        for net in gate.outputs:
+            depth[net] = deepest
+    return max(depth[net] for port in circuit.outputs for net in port.nets)
+
+
 def delay_ns(circuit: Circuit, library: CellLibrary) -> float:
     """Longest path from any input to any output, without flip-flop and wire delays."""
     arrival = arrivals_ps(circuit, library)

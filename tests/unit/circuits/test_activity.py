@@ -15,8 +15,8 @@ from laxity.circuits import (
     processing_element,
     switching_energy,
 )
-from laxity.circuits.activity import STEP_PS, toggle_counts
-from laxity.circuits.timing import gate_delays_ps
+from laxity.circuits.activity import STEP_PS, segment_energies, toggle_counts
+from laxity.circuits.timing import gate_delays_ps, logic_depth
 from laxity.core.errors import CircuitError
 from laxity.core.seeds import stream
 
@@ -205,3 +205,32 @@ def test_blocks_of_a_processing_element_add_up():
 def test_bad_streams_are_refused(streams, delays, message):
     with pytest.raises(CircuitError, match=message):
         switching_energy(circuit("dadda8"), streams, LIBRARY, delays)
+
+
+@pytest.mark.parametrize("delays", ["zero", "inertial"])
+def test_energy_of_each_segment(delays):
+    """Told apart by word of 64 transitions, the energies are those of the segments one by one."""
+    netlist = circuit("drum6_3")
+    rng = stream(6, "segments")
+    streams = {name: rng.integers(0, 64, (5, 129)) // [[1], [1], [64], [4], [2]] for name in ("a", "b")}
+    found = segment_energies(netlist, streams, default_library(), delays)
+    for segment in range(5):
+        alone = {name: values[segment : segment + 1] for name, values in streams.items()}
+        wanted = switching_energy(netlist, alone, default_library(), delays).energy_pj
+        assert found[segment] == pytest.approx(wanted, rel=1e-12)
+    assert found[2] == 0
+    assert found.mean() == pytest.approx(switching_energy(netlist, streams, default_library(), delays).energy_pj)
+
+
+def test_segments_must_fill_words():
+    with pytest.raises(CircuitError, match="multiple of 64"):
+        segment_energies(circuit("drum6_3"), {p: np.zeros((2, 64), int) for p in "ab"}, default_library())
+
+
+def test_logic_depth_counts_gates_on_the_longest_path():
+    assert logic_depth(circuit("optrunc2_1")) == 1
+    from laxity.circuits import adder_catalogue
+
+    depths = [logic_depth(adder_catalogue.circuit(f"ripple{bits}")) for bits in (4, 8, 9)]
+    assert depths[2] - depths[1] == 1
+    assert depths[1] - depths[0] == 4

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,6 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from laxity.artifacts.inline import csp_hash, plotly_script, script_json
 from laxity.artifacts.report import tables, wording
 from laxity.artifacts.report.charts.base import Chart
 from laxity.artifacts.report.charts.circuit import circuit_chart
@@ -41,8 +39,8 @@ def render_report(run: Path) -> str:
         RunError: a file of the folder is missing or malformed; names it.
     """
     view = load_run(run)
-    script = _asset("report.js")
-    plotly = _plotly()
+    script = f"{_asset('theme.js')}\n{_asset('report.js')}"
+    plotly = plotly_script()
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -65,7 +63,7 @@ def render_report(run: Path) -> str:
         style=Markup(_asset("style.css")),
         script=Markup(script),
         plotly=Markup(plotly),
-        script_hashes=[_csp_hash(script), _csp_hash(plotly)],
+        script_hashes=[csp_hash(script), csp_hash(plotly)],
     )
 
 
@@ -81,14 +79,6 @@ def write_report(run: Path) -> Path:
     path = run / REPORT_NAME
     write_atomic(path, render_report(run))
     return path
-
-
-def script_json(value: Any) -> Markup:
-    """JSON that cannot leave a script element: no ``<``, ``>`` or ``&`` appears in it, only their escapes."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(text)
 
 
 def _drawn(chart: Chart) -> tuple[Chart, Markup | None]:
@@ -139,14 +129,3 @@ def _tables(view: RunView) -> dict[str, Any]:
 
 def _asset(name: str) -> str:
     return resources.files("laxity.artifacts.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())
-
-
-def _csp_hash(script: str) -> str:
-    """Source expression of a content security policy that allows exactly this inline script."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
