@@ -18,7 +18,7 @@ from laxity.artifacts.config import EFFORTS, RunConfig, merge, resolve
 from laxity.artifacts.folder import RunFolder
 from laxity.artifacts.report import write_report
 from laxity.circuits import catalogue, shelf
-from laxity.circuits.importers import save_multiplier
+from laxity.circuits.kept import keep
 from laxity.core.demand import EXACT_MULTIPLIER
 from laxity.core.errors import ConfigError
 from laxity.core.plan import Plan
@@ -229,7 +229,7 @@ class _Finish:
             if multiplier.circuit is not None:
                 write_rtl(multiplier, folder.best / "rtl")
             if name.startswith(shelf.PREFIX):
-                save_multiplier(multiplier, folder.best / "circuits")
+                keep(multiplier, folder.best / "circuits")
         write_report(folder.path)
         folder.clean(keep=self.plan.key)
         folder.log(f"done: energy ratio {result['energy_pj']['ratio']:.4f}, drop {result['drop']:.4f}")

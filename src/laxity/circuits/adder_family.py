@@ -35,8 +35,13 @@ class AdderFamily(Family):
 
     exact: bool = False
 
-    def build(self, width: int, parameters: Sequence[int] = ()) -> Circuit:
+    def build(self, width: int, parameters: Sequence[int] = (), *, signed: bool = False) -> Circuit:
         """Return the netlist with input ports a and b (width bits each) and output port s (width + 1 bits).
+
+        Args:
+            width: of an operand.
+            parameters: of the family.
+            signed: makes no difference: the same gates add two's complement numbers.
 
         Raises:
             CircuitError: as `check`.

@@ -5,10 +5,10 @@ A name stands for encoding, products and gates, never for a file: the same name 
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
+from laxity.circuits.kept import key_of, read_kept, saved
 from laxity.circuits.multiplier import Multiplier
 from laxity.core.errors import CircuitError
 
@@ -21,13 +21,6 @@ _SHELF: dict[str, Multiplier] = {}
 _read: set[Path] = set()
 
 
-def key_of(multiplier: Multiplier) -> str:
-    """Content key of 16 hexadecimal digits: encoding, products and gates; the name does not enter."""
-    m = multiplier
-    parts = (m.a_bits, m.b_bits, m.a_signed, m.b_signed, m.table_sha256, m.circuit.key if m.circuit else "")
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
 def put(multiplier: Multiplier) -> str:
     """Make a multiplier known in this process; returns the name by which plans and the catalogue call it."""
     name = PREFIX + key_of(multiplier)
@@ -36,17 +29,15 @@ def put(multiplier: Multiplier) -> str:
 
 
 def use_folder(folder: str | Path) -> list[str]:
-    """Make all circuits of a folder known that `Imported.save` wrote; returns their names.
+    """Make all circuits of a folder known that were kept in it; returns their names.
 
     Raises:
         CircuitError: the folder is missing, or a circuit in it is broken.
     """
-    from laxity.circuits.importers import load_saved, saved  # importers look for near circuits in the catalogue
-
     path = Path(folder)
     if not path.is_dir():
         raise CircuitError(f"there is no folder of circuits at {path}; import some with: laxity circuits import --out")
-    return [put(load_saved(path, key).multiplier) for key in saved(path)]
+    return [put(read_kept(path, key)[0]) for key in saved(path)]
 
 
 def find(name: str) -> Multiplier | None:

@@ -1,10 +1,10 @@
 """Targets: machines that turn demands into energy, area, latency and memory. No torch here."""
 
-from laxity.targets import mac_array
+from laxity.targets import mac_array, spatial_array
 from laxity.targets.description import Constant, ConstantSpec, Description, Schema
 from laxity.targets.target import COST_MODELS, Target, load_target, target_names
 
-BUILT_IN_MODELS = (mac_array.MacArray,)
+BUILT_IN_MODELS = (mac_array.MacArray, spatial_array.SpatialArrayModel)
 """Cost models that come with laxity; importing their modules registers them."""
 
 __all__ = [

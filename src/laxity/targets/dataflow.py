@@ -135,6 +135,53 @@ class Traffic:
         return math.fsum((self.dram_weight_bits, self.dram_boundary_bits, self.dram_spill_bits))
 
 
+@dataclass(frozen=True, slots=True)
+class DramTraffic:
+    """Bits that one site moves to and from DRAM for one sample.
+
+    Attributes:
+        weight_bits: weights that do not stay on chip from sample to sample.
+        input_bits: the network's input, at the first site.
+        output_bits: the network's output, at the last site.
+        spill_bits: activations that do not fit on chip: written once and read once.
+    """
+
+    weight_bits: float
+    input_bits: float
+    output_bits: float
+    spill_bits: float
+
+    @property
+    def bits(self) -> float:
+        """All bits that cross the DRAM interface."""
+        return math.fsum((self.weight_bits, self.input_bits, self.output_bits, self.spill_bits))
+
+
+def dram_traffic(demands: Sequence[Demand], sizes: BufferSizes) -> list[DramTraffic]:
+    """Bits moved to and from DRAM per site; the rules are those of `traffic`.
+
+    Args:
+        demands: in running order.
+        sizes: capacities.
+    """
+    stored = sum(d.weight_storage_bits for d in demands)
+    streamed_fraction = max(0, stored - sizes.weight_bits) / stored if stored else 0.0
+    last = len(demands) - 1
+    moved = []
+    for position, demand in enumerate(demands):
+        inputs = demand.input_elements * demand.input_bits
+        outputs = demand.output_elements * demand.output_bits
+        moved.append(
+            DramTraffic(
+                weight_bits=demand.weight_storage_bits * streamed_fraction,
+                input_bits=inputs if position == 0 else 0,
+                output_bits=outputs if position == last else 0,
+                spill_bits=2 * max(0, inputs + outputs - demand.calls * sizes.activation_bits),
+            )
+        )
+    return moved
+
+
 def traffic(demands: Sequence[Demand], counts: Sequence[Counts], sizes: BufferSizes) -> list[Traffic]:
     """Bits moved per site.
 
@@ -148,27 +195,18 @@ def traffic(demands: Sequence[Demand], counts: Sequence[Counts], sizes: BufferSi
         counts: of each demand.
         sizes: capacities.
     """
-    stored = sum(d.weight_storage_bits for d in demands)
-    streamed_fraction = max(0, stored - sizes.weight_bits) / stored if stored else 0.0
-    last = len(demands) - 1
-    moved = []
-    for position, (demand, n) in enumerate(zip(demands, counts, strict=True)):
-        inputs = demand.input_elements * demand.input_bits
-        outputs = demand.output_elements * demand.output_bits
-        first_input = inputs if position == 0 else 0
-        streamed = demand.weight_storage_bits * streamed_fraction
-        moved.append(
-            Traffic(
-                weight_read_bits=demand.weight_storage_bits * n.weight_passes,
-                weight_write_bits=streamed,
-                activation_read_bits=n.activation_words * demand.input_bits + _stationary_bits(demand, n),
-                activation_write_bits=outputs + first_input,
-                dram_weight_bits=streamed,
-                dram_boundary_bits=first_input + (outputs if position == last else 0),
-                dram_spill_bits=2 * max(0, inputs + outputs - demand.calls * sizes.activation_bits),
-            )
+    return [
+        Traffic(
+            weight_read_bits=demand.weight_storage_bits * n.weight_passes,
+            weight_write_bits=dram.weight_bits,
+            activation_read_bits=n.activation_words * demand.input_bits + _stationary_bits(demand, n),
+            activation_write_bits=demand.output_elements * demand.output_bits + dram.input_bits,
+            dram_weight_bits=dram.weight_bits,
+            dram_boundary_bits=dram.input_bits + dram.output_bits,
+            dram_spill_bits=dram.spill_bits,
         )
-    return moved
+        for demand, n, dram in zip(demands, counts, dram_traffic(demands, sizes), strict=True)
+    ]
 
 
 def _stationary_bits(demand: Demand, counts: Counts) -> int:

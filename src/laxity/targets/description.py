@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -66,6 +66,9 @@ class ConstantSpec:
 Schema = Mapping[str, Mapping[str, ConstantSpec]]
 """Section name -> constant name -> what is expected."""
 
+Options = Mapping[str, tuple[str, ...]]
+"""Option name -> the texts that it accepts, the one for files that do not name the option first."""
+
 Constants = Mapping[str, Mapping[str, Constant]]
 """Section name -> constant name -> the constant."""
 
@@ -80,6 +83,7 @@ class Description:
         model: name of the cost model that reads it.
         baseline_multiplier: catalogue name of the exact multiplier of the unapproximated machine.
         constants: by section and name.
+        options: what the file chose of the options of the cost model, where that is not the first.
     """
 
     name: str
@@ -87,6 +91,7 @@ class Description:
     model: str
     baseline_multiplier: str
     constants: Constants
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def constant(self, path: str) -> Constant:
         """The constant called ``"section.name"``.
@@ -129,12 +134,14 @@ class Description:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON form with every constant, its unit, basis and source."""
         constants = {s: {n: to_json(c) for n, c in entries.items()} for s, entries in self.constants.items()}
+        chosen = {"options": dict(self.options)} if self.options else {}
         return {
             "name": self.name,
             "description": self.text,
             "model": self.model,
             "baseline_multiplier": self.baseline_multiplier,
             "constants": constants,
+            **chosen,
         }
 
     @property
@@ -173,33 +180,34 @@ def merge_documents(base: Mapping[str, Any], override: Mapping[str, Any]) -> dic
 
 
 def check_texts(document: Mapping[str, Any], where: str) -> None:
-    """Check the keys outside the sections: known ones hold text, unknown ones must be sections.
+    """Check that the keys of every description hold text.
 
     Raises:
-        TargetError: a known key does not hold text, or an unknown one is not a table.
+        TargetError: one of `TEXT_KEYS` holds something else, or nothing.
     """
-    for key, value in document.items():
-        if key in TEXT_KEYS:
-            if not isinstance(value, str) or not value.strip():
-                raise TargetError(f"{where}: {key} must be a non-empty text, not {value!r}")
-        elif not isinstance(value, dict):
-            raise TargetError(f"{where}: unknown key {key!r}{did_you_mean(key, TEXT_KEYS)}")
+    for key in TEXT_KEYS:
+        value = document.get(key, key)
+        if not isinstance(value, str) or not value.strip():
+            raise TargetError(f"{where}: {key} must be a non-empty text, not {value!r}")
 
 
-def resolve(document: Mapping[str, Any], schema: Schema, where: str) -> Description:
-    """Check a complete document against the schema of its cost model.
+def resolve(document: Mapping[str, Any], schema: Schema, where: str, options: Options | None = None) -> Description:
+    """Check a complete document against the schema and the options of its cost model.
 
     Raises:
-        TargetError: a section or constant is unknown or missing, or a value, unit, basis or source is wrong.
+        TargetError: a section, constant or option is unknown or missing, or a value, unit, basis or source is wrong.
     """
     check_texts(document, where)
     missing = [key for key in ("name", "description", "model", "baseline_multiplier") if key not in document]
     if missing:
         raise TargetError(f'{where}: missing key {missing[0]!r}; add {missing[0]} = "..." at the top of the file')
-    sections = [key for key in document if key not in TEXT_KEYS]
-    for section in sections:
-        if section not in schema:
-            raise TargetError(f"{where}: unknown section [{section}]{did_you_mean(section, schema)}")
+    known = options or {}
+    for key in document:
+        if key in TEXT_KEYS or key in known or key in schema:
+            continue
+        if isinstance(document[key], dict):
+            raise TargetError(f"{where}: unknown section [{key}]{did_you_mean(key, schema)}")
+        raise TargetError(f"{where}: unknown key {key!r}{did_you_mean(key, (*TEXT_KEYS, *known))}")
     constants = {s: _resolve_section(document.get(s), specs, f"{where}: [{s}]") for s, specs in schema.items()}
     return Description(
         name=document["name"],
@@ -207,12 +215,27 @@ def resolve(document: Mapping[str, Any], schema: Schema, where: str) -> Descript
         model=document["model"],
         baseline_multiplier=document["baseline_multiplier"],
         constants=MappingProxyType(constants),
+        options=MappingProxyType(_chosen(document, known, where)),
     )
+
+
+def _chosen(document: Mapping[str, Any], options: Options, where: str) -> dict[str, str]:
+    """Options whose text is not the first of those that they accept."""
+    chosen = {}
+    for name, accepted in options.items():
+        value = document.get(name, accepted[0])
+        if value not in accepted:
+            raise TargetError(f"{where}: {name} = {value!r} is not possible; use one of {', '.join(accepted)}")
+        if value != accepted[0]:
+            chosen[name] = value
+    return chosen
 
 
 def _resolve_section(entries: Any, specs: Mapping[str, ConstantSpec], where: str) -> Mapping[str, Constant]:
     if entries is None:
         raise TargetError(f"{where} is missing; it must define {', '.join(specs)}")
+    if not isinstance(entries, dict):
+        raise TargetError(f"{where} must be a section of constants, not {entries!r}")
     for name in entries:
         if name not in specs:
             raise TargetError(f"{where}: unknown constant {name!r}{did_you_mean(name, specs)}")

@@ -14,6 +14,9 @@ Energy per site, by component:
   ``accumulator_memory`` includes the addition below the columns.
 - ``leakage``: cells of the array over the run time.
 
+The core of an element is measured as its generator made it, or, with ``pe_source = "yosys"`` in the description, after
+mapping to the same cells by Yosys.
+
 All elements are alike: adder and sum register are as wide as the widest core needs, and codes narrower than a core use
 its upper bits. The switching of every site is simulated at that width.
 
@@ -32,18 +35,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, cast
 
 from laxity.circuits import adder_catalogue
 from laxity.circuits.cells import CellLibrary, default_library
+from laxity.circuits.synthesis import Flow
 from laxity.core.demand import Accumulation, Demand
 from laxity.core.errors import CircuitError, RegistryError, TargetError
 from laxity.core.estimate import Basis, Estimate
 from laxity.core.records import Cost
 from laxity.core.serial import to_json
+from laxity.targets.checks import check_network, exact_sum_bits, fitting_unit
 from laxity.targets.dataflow import ArrayShape, BufferSizes, Counts, Traffic, count, traffic
-from laxity.targets.description import ConstantSpec, Description, Schema
-from laxity.targets.pe_design import PeDesign, Unit, core_widths, element, pe_design
+from laxity.targets.description import ConstantSpec, Description, Options, Schema
+from laxity.targets.pe_design import PeDesign, Unit, is_composed, pe_design, unit_element
 from laxity.targets.pe_energy import CACHE, MacEnergy, uniform_trace
 from laxity.targets.target import COST_MODELS, Target
 
@@ -109,14 +115,17 @@ class MacArray(Target):
         },
     }
 
+    options: ClassVar[Options] = {"pe_source": ("netlist", "yosys")}
+
     def __init__(self, description: Description) -> None:
         super().__init__(description)
         c = description
+        self._flow = cast(Flow, self.option("pe_source"))
         self.shape = ArrayShape(c.count("array.rows"), c.count("array.columns"), c.count("accumulator_memory.words"))
         self.sizes = BufferSizes(8 * c.count("weight_buffer.capacity"), 8 * c.count("activation_buffer.capacity"))
         if c.value("dram.access_high") < c.value("dram.access"):
             raise TargetError(f"target {c.name!r}: dram.access_high is below dram.access; give the upper end")
-        self._check_multiplier("the baseline", c.baseline_multiplier, c.count("array.accumulator_bits"))
+        self._check_core("the baseline", Unit(c.baseline_multiplier), c.count("array.accumulator_bits"))
 
     def describe(self) -> dict[str, Any]:
         """Every constant with value, unit, basis and source, and the cell table of the processing elements."""
@@ -153,48 +162,35 @@ class MacArray(Target):
         magnitudes of these widths and one for the sign. Every signed operand leaves one bit free, for cores that
         overestimate. Never wider than the array's limit or than the demand asks for.
         """
-        if demand.accumulation is not None:
-            return adder_catalogue.get(demand.accumulation.adder).bits
         terms = min(demand.reduction, self.shape.rows)
-        needed = demand.input_bits + demand.weight_bits + demand.fraction_bits + (terms - 1).bit_length() + 1
+        operand_bits = demand.input_bits + demand.weight_bits + demand.fraction_bits
+        needed = exact_sum_bits(demand, operand_bits, terms)
+        if demand.accumulation is not None:
+            return needed
         return min(self.constants.count("array.accumulator_bits"), demand.accumulator_bits, needed)
 
     def _element_bits(self, demand: Demand) -> int:
         """Width of the adder and the sum register that a site needs: narrow codes sit in the upper bits of the core."""
+        needed = exact_sum_bits(demand, sum(Unit.of(demand).widths), min(demand.reduction, self.shape.rows))
         if demand.accumulation is not None:
-            return adder_catalogue.get(demand.accumulation.adder).bits
-        terms = min(demand.reduction, self.shape.rows)
-        needed = sum(core_widths(demand.multiplier)) + (terms - 1).bit_length() + 1
+            return needed
         return min(self.constants.count("array.accumulator_bits"), needed)
 
     def _design(self, demands: Sequence[Demand]) -> PeDesign:
         """Check the demands and design the element that they share."""
-        if not demands:
-            raise TargetError(f"target {self.name!r} got no demands; the model has no site that it could run")
-        sites = [d.site for d in demands]
-        if len(set(sites)) < len(sites):
-            twice = next(s for s in sites if sites.count(s) > 1)
-            raise TargetError(f"site {twice!r} occurs twice among the demands; give one demand per site")
+        check_network(self.name, demands)
         self.check_arithmetic(demands)
         limit = self.constants.count("array.accumulator_bits")
         for demand in demands:
             self._check_demand(demand, limit)
         bits = max(self._element_bits(d) for d in demands)
-        return pe_design(tuple(sorted({_unit(d) for d in demands}, key=lambda unit: unit.name)), bits)
+        units = sorted({Unit.of(d) for d in demands}, key=lambda unit: unit.name)
+        return pe_design(tuple(units), bits, self._flow)
 
     def _check_demand(self, demand: Demand, accumulator_bits: int) -> None:
         where = f"site {demand.site!r}"
-        if not (math.isfinite(demand.macs) and demand.macs >= 0):
-            raise TargetError(
-                f"{where}: {demand.macs} MACs are not possible; give a finite number that is not negative"
-            )
-        self._check_multiplier(where, demand.multiplier, accumulator_bits)
-        widths = core_widths(demand.multiplier)
-        if demand.input_bits > widths[0] or demand.weight_bits > widths[1]:
-            raise TargetError(
-                f"{where}: operands of {demand.input_bits} x {demand.weight_bits} bits do not fit multiplier "
-                f"{demand.multiplier!r} ({widths[0]} x {widths[1]}); use narrower operands or a wider multiplier"
-            )
+        unit = fitting_unit(demand)
+        self._check_core(where, replace(unit, accumulation=None, dropped=0), accumulator_bits)
         if demand.accumulation is not None:
             self._check_accumulation(where, demand, demand.accumulation)
         sum_bits = self.constants.count("accumulator_memory.sum_bits")
@@ -215,24 +211,28 @@ class MacArray(Target):
         bits = adder_catalogue.get(how.adder).bits
         if bits > limit:
             raise TargetError(f"{where}: adder {how.adder!r} has {bits} bits, array.accumulator_bits is {limit}")
-        self._check_clock(where, _unit(demand), limit)
+        self._check_clock(where, Unit.of(demand), limit)
 
-    def _check_multiplier(self, where: str, multiplier: str, accumulator_bits: int) -> None:
+    def has_circuit(self, demand: Demand) -> bool:
+        """Integer products, also those composed of narrower ones."""
+        return super().has_circuit(demand) or is_composed(demand)
+
+    def _check_core(self, where: str, unit: Unit, accumulator_bits: int) -> None:
         """Check that the core fits the buses and the clock."""
         try:
-            pe = element(multiplier, accumulator_bits)
+            pe = unit_element(unit, accumulator_bits, self._flow)
         except RegistryError as error:
             raise RegistryError(f"{where}: {error}") from error
         except (CircuitError, TargetError) as error:
             raise TargetError(f"{where}: {error}") from error
         widest, bus = max(pe.core.port(name).width for name in ("a", "b")), self.constants.count("array.operand_bits")
         if widest > bus:
-            raise TargetError(f"{where}: {multiplier!r} has {widest}-bit operands, array.operand_bits is {bus}")
-        self._check_clock(where, Unit(multiplier), accumulator_bits)
+            raise TargetError(f"{where}: {unit.core_name!r} has {widest}-bit operands, array.operand_bits is {bus}")
+        self._check_clock(where, unit, accumulator_bits)
 
     def _check_clock(self, where: str, unit: Unit, accumulator_bits: int) -> None:
         period_ns = 1e3 / self.constants.value("array.clock")
-        needed_ns = pe_design((unit,), accumulator_bits).delay_ns + self.constants.value("registers.timing")
+        needed_ns = pe_design((unit,), accumulator_bits, self._flow).delay_ns + self.constants.value("registers.timing")
         if needed_ns > period_ns:
             raise TargetError(
                 f"{where}: an element with {unit.name!r} needs {needed_ns:.2f} ns, the clock allows {period_ns:.2f}; "
@@ -245,13 +245,13 @@ class MacArray(Target):
         if trace is None:
             trace, basis = uniform_trace(demand.input_bits, demand.weight_bits, self.shape.rows), Basis.MODELLED
         try:
-            energy = CACHE.mac_energy(design.elements[_unit(demand).name], trace)
+            energy = CACHE.mac_energy(design.elements[Unit.of(demand).name], trace)
         except TargetError as error:
             raise TargetError(f"site {demand.site!r}: {error}") from error
         operands = f"sampled at {demand.site}" if demand.trace is not None else "drawn uniformly (no trace was taken)"
         source = (
-            f"switching of the {_unit(demand).name} element's netlist on {energy.transitions} operand transitions "
-            f"{operands}, inertial delays, 45 nm cell table ({default_library().name})"
+            f"switching of the {Unit.of(demand).name} element's {self._netlist} on {energy.transitions} operand "
+            f"transitions {operands}, inertial delays, 45 nm cell table ({default_library().name})"
         )
         return energy, basis, source
 
@@ -311,8 +311,8 @@ class MacArray(Target):
 
     def _area(self, design: PeDesign) -> Estimate:
         elements = self.shape.rows * self.shape.columns
-        names = ", ".join(design.elements)
-        source = f"{elements} elements ({names}): cell areas of the netlists, no wiring; {default_library().name}"
+        names, mapped = ", ".join(design.elements), self._netlist
+        source = f"{elements} elements ({names}): cell areas of the {mapped}s, no wiring; {default_library().name}"
         return Estimate.total(
             [
                 Estimate.point(elements * design.area_um2, "um2", Basis.SYNTHESISED, source),
@@ -323,17 +323,14 @@ class MacArray(Target):
             "um2",
         )
 
+    @property
+    def _netlist(self) -> str:
+        """What the figures of the elements were taken from, in words."""
+        return "netlist" if self._flow == "netlist" else "Yosys-mapped netlist"
+
     def _latency_source(self) -> str:
         rows, columns = self.shape.rows, self.shape.columns
         return f"closed form of the {rows} x {columns} weight-stationary dataflow, no memory stalls"
-
-
-def _unit(demand: Demand) -> Unit:
-    """What an element needs for a site. Product bits below those of the codes and of their fractions are always 0."""
-    if demand.accumulation is None:
-        return Unit(demand.multiplier)
-    used = demand.input_bits + demand.weight_bits + demand.fraction_bits
-    return Unit(demand.multiplier, demand.accumulation, sum(core_widths(demand.multiplier)) - used)
 
 
 def _library_json(library: CellLibrary) -> dict[str, Any]:

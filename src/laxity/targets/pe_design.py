@@ -4,6 +4,9 @@ Where a plan uses several multipliers, the element holds one instance of every c
 keep the cores that are not selected quiet, OR gates merge the products; both count for area and leakage. Adders other
 than the exact one that all cores share, with the sign logic before them, are held once each and isolated and merged in
 the same way. The switching and delay of these gates, at most a few small ones per bit, are not charged.
+
+A core may be composed of several instances of a narrower one. It is used as it is generated, or mapped to the cell
+table by Yosys and proved equal; adder and sign logic, full adders and single gates per bit, stay as they are.
 """
 
 from __future__ import annotations
@@ -16,11 +19,13 @@ from types import MappingProxyType
 
 from laxity.circuits import accumulator_stage, adder_catalogue
 from laxity.circuits.catalogue import circuit as catalogue_circuit
-from laxity.circuits.catalogue import is_signed
+from laxity.circuits.catalogue import get, is_signed
 from laxity.circuits.cells import CellLibrary, default_library
 from laxity.circuits.netlist import Circuit
 from laxity.circuits.pe import ProcessingElement, processing_element
-from laxity.core.demand import Accumulation
+from laxity.circuits.synthesis import Flow, map_circuit
+from laxity.circuits.wide import ComposedMultiplier
+from laxity.core.demand import Accumulation, Demand
 from laxity.core.errors import TargetError
 
 MULTIPLIER_BLOCK = "multiplier"
@@ -58,6 +63,11 @@ def core_widths(multiplier: str) -> tuple[int, int]:
     return core.port("a").width, core.port("b").width
 
 
+def is_composed(demand: Demand) -> bool:
+    """Whether products are composed of those of narrower integers, as `ComposedMultiplier` does."""
+    return demand.arithmetic == f"integer products composed of {demand.multiplier}"
+
+
 @dataclass(frozen=True, slots=True)
 class Unit:
     """One way in which an element multiplies and adds.
@@ -66,66 +76,131 @@ class Unit:
         multiplier: catalogue name of an unsigned core.
         accumulation: how products are added, or None for exact sums.
         dropped: low product bits that are always 0 and do not enter such an accumulation.
+        pieces: into how many parts operands a and b are cut, each pair of which has a core of its own.
     """
 
     multiplier: str
     accumulation: Accumulation | None = None
     dropped: int = 0
+    pieces: tuple[int, int] = (1, 1)
+
+    @staticmethod
+    def of(demand: Demand) -> Unit:
+        """What an element needs for a site. Product bits below those of codes and their fractions are always 0.
+
+        Raises:
+            RegistryError, CircuitError: the catalogue has no such circuit.
+        """
+        widths = core_widths(demand.multiplier)
+        pieces = (1, 1)
+        if is_composed(demand):
+            pieces = max(1, -(-demand.input_bits // widths[0])), max(1, -(-demand.weight_bits // widths[1]))
+        if demand.accumulation is None:
+            return Unit(demand.multiplier, pieces=pieces)
+        used = demand.input_bits + demand.weight_bits + demand.fraction_bits
+        given = widths[0] * pieces[0] + widths[1] * pieces[1]
+        return Unit(demand.multiplier, demand.accumulation, max(0, given - used), pieces)
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        """Widths of both operands, all pieces together, in bits."""
+        a_bits, b_bits = core_widths(self.multiplier)
+        return a_bits * self.pieces[0], b_bits * self.pieces[1]
+
+    @property
+    def core_name(self) -> str:
+        """The multiplier, with the number of its instances where there are several."""
+        return self.multiplier if self.pieces == (1, 1) else f"{self.pieces[0]} x {self.pieces[1]} {self.multiplier}"
 
     @property
     def name(self) -> str:
-        """The multiplier, and the adder where it is not the exact one."""
-        if self.accumulation is None:
-            return self.multiplier
-        saturating = " saturating" if self.accumulation.overflow == "saturate" else ""
-        return f"{self.multiplier} + {self.accumulation.adder}{saturating}" + f" at {self.dropped}" * bool(self.dropped)
+        """The core, and the adder where it is not the exact one."""
+        return self.core_name + self.adder_name
 
     @property
     def adder_name(self) -> str:
         """What tells adders with their sign logic apart; empty for the exact one."""
-        return self.name.removeprefix(self.multiplier)
+        if self.accumulation is None:
+            return ""
+        saturating = " saturating" if self.accumulation.overflow == "saturate" else ""
+        return f" + {self.accumulation.adder}{saturating}" + f" at {self.dropped}" * bool(self.dropped)
+
+
+@functools.lru_cache(maxsize=256)
+def core_circuit(multiplier: str, pieces: tuple[int, int] = (1, 1), flow: Flow = "netlist") -> Circuit:
+    """The netlist of a core.
+
+    Args:
+        multiplier: catalogue name of an unsigned multiplier.
+        pieces: as in `Unit`.
+        flow: whether it is used as generated or mapped by Yosys.
+
+    Raises:
+        RegistryError, CircuitError: the catalogue has no such circuit, or its parts cannot be composed.
+        TargetError: the multiplier is signed; the element brings its own sign logic.
+        ToolError: Yosys is needed and missing.
+    """
+    if is_signed(multiplier):
+        raise TargetError(f"multiplier {multiplier!r} is signed; a processing element takes the unsigned core")
+    single = pieces == (1, 1)
+    core = catalogue_circuit(multiplier) if single else ComposedMultiplier(get(multiplier)).circuit(*pieces)
+    return core if flow == "netlist" else map_circuit(core, default_library()).circuit
 
 
 @functools.lru_cache(maxsize=256)
 def element(
-    multiplier: str, accumulator_bits: int, accumulation: Accumulation | None = None, dropped: int = 0
+    multiplier: str,
+    accumulator_bits: int,
+    accumulation: Accumulation | None = None,
+    dropped: int = 0,
+    pieces: tuple[int, int] = (1, 1),
+    flow: Flow = "netlist",
 ) -> ProcessingElement:
-    """The element around one core of the catalogue.
+    """The element around one core.
 
     Args:
         multiplier: catalogue name.
         accumulator_bits: width of the partial sum, where it is added exactly.
         accumulation: another way to add, of its adder's width.
         dropped: as in `Unit`.
+        pieces: as in `Unit`.
+        flow: as in `core_circuit`.
 
     Raises:
-        RegistryError, CircuitError: the catalogue has no such circuit.
-        TargetError: the multiplier is signed; the element brings its own sign logic.
+        RegistryError, CircuitError, TargetError, ToolError: as `core_circuit`.
     """
-    if is_signed(multiplier):
-        raise TargetError(f"multiplier {multiplier!r} is signed; a processing element takes the unsigned core")
-    core = catalogue_circuit(multiplier)
+    core = core_circuit(multiplier, pieces, flow)
     if accumulation is None:
         return processing_element(core, accumulator_bits)
     adder = adder_catalogue.get(accumulation.adder)
     return processing_element(core, adder.bits, accumulator_stage(adder, accumulation.overflow), dropped)
 
 
+def unit_element(unit: Unit, accumulator_bits: int, flow: Flow = "netlist") -> ProcessingElement:
+    """The element of one unit.
+
+    Raises:
+        RegistryError, CircuitError, TargetError, ToolError: as `element`.
+    """
+    return element(unit.multiplier, accumulator_bits, unit.accumulation, unit.dropped, unit.pieces, flow)
+
+
 @functools.lru_cache(maxsize=256)
-def pe_design(units: tuple[str | Unit, ...], accumulator_bits: int) -> PeDesign:
+def pe_design(units: tuple[str | Unit, ...], accumulator_bits: int, flow: Flow = "netlist") -> PeDesign:
     """Design the element for one or more multipliers and ways to add.
 
     Args:
         units: distinct; a catalogue name stands for the core with exact sums.
         accumulator_bits: width of exact partial sums and of the register; one for all sites of a plan.
+        flow: as in `core_circuit`.
 
     Raises:
-        RegistryError, CircuitError, TargetError: as `element`.
+        RegistryError, CircuitError, TargetError, ToolError: as `element`.
     """
     library = default_library()
     wanted = [u if isinstance(u, Unit) else Unit(u) for u in units]
-    elements = {u.name: element(u.multiplier, accumulator_bits, u.accumulation, u.dropped) for u in wanted}
-    cores = _largest({(u.name, u.multiplier): elements[u.name] for u in wanted}, core=True)
+    elements = {u.name: unit_element(u, accumulator_bits, flow) for u in wanted}
+    cores = _largest({(u.name, u.core_name): elements[u.name] for u in wanted}, core=True)
     adders = _largest({(u.name, u.adder_name): elements[u.name] for u in wanted}, core=False)
     parts = [
         *(_count(e.circuit, core=True) for e in cores),

@@ -14,7 +14,15 @@ from laxity.core.errors import RegistryError, TargetError
 from laxity.core.records import Cost
 from laxity.core.registry import Registry, did_you_mean
 from laxity.core.serial import content_key
-from laxity.targets.description import Description, Schema, check_texts, merge_documents, read_document, resolve
+from laxity.targets.description import (
+    Description,
+    Options,
+    Schema,
+    check_texts,
+    merge_documents,
+    read_document,
+    resolve,
+)
 
 
 class Target(ABC):
@@ -25,11 +33,13 @@ class Target(ABC):
 
     Attributes:
         schema: constants by section and name.
+        options: texts at the top of a file that choose how the model computes, the usual one first.
         arithmetics: what `Demand.arithmetic` may be; the machine has no circuit for anything else.
         constants: the checked description.
     """
 
     schema: ClassVar[Schema] = {}
+    options: ClassVar[Options] = {}
     arithmetics: ClassVar[frozenset[str]] = frozenset({"integer"})
 
     def __init__(self, description: Description) -> None:
@@ -59,6 +69,14 @@ class Target(ABC):
         """Every constant with value, unit, basis and source, in plain JSON form."""
         return self.constants.to_json()
 
+    def option(self, name: str) -> str:
+        """What the description chose for an option of the cost model."""
+        return self.constants.options.get(name, self.options[name][0])
+
+    def has_circuit(self, demand: Demand) -> bool:
+        """Whether the machine can multiply and add as the demand asks; `arithmetics` decides unless overridden."""
+        return demand.arithmetic in self.arithmetics
+
     def check_arithmetic(self, demands: Iterable[Demand]) -> None:
         """Refuse demands for which the machine has no circuit.
 
@@ -66,7 +84,7 @@ class Target(ABC):
             TargetError: names the site and what it computes.
         """
         for demand in demands:
-            if demand.arithmetic not in self.arithmetics:
+            if not self.has_circuit(demand):
                 known = ", ".join(sorted(self.arithmetics))
                 raise TargetError(
                     f"site {demand.site!r} computes {demand.arithmetic}, for which target {self.name!r} has no circuit "
@@ -113,7 +131,7 @@ def load_target(name_or_path: str | Path) -> Target:
         known = ", ".join(COST_MODELS.names())
         raise TargetError(f'{path}: missing key \'model\'; add model = "..." (known: {known}) or extends = "..."')
     cost_model = COST_MODELS[model]
-    return cost_model(resolve(document, cost_model.schema, str(path)))
+    return cost_model(resolve(document, cost_model.schema, str(path), cost_model.options))
 
 
 def _built_in_files() -> dict[str, Path]:

@@ -11,7 +11,7 @@ from torch import nn
 
 import laxity as lx
 from laxity.circuits import Multiplier, catalogue, shelf, use_folder
-from laxity.circuits.importers import save_multiplier
+from laxity.circuits.kept import keep, key_of
 from laxity.core.errors import CircuitError
 from laxity.core.plan import Plan
 from laxity.evaluation.evaluator import Evaluator, Setup
@@ -31,10 +31,10 @@ def empty(monkeypatch):
 @pytest.fixture
 def folder(tmp_path, empty):
     """A netlist, and a table that no netlist belongs to."""
-    save_multiplier(catalogue.get("venka8_5"), tmp_path)
+    keep(catalogue.get("venka8_5"), tmp_path)
     a = np.arange(256)
     noisy = np.multiply.outer(a, a) + np.random.default_rng(0).integers(-40, 40, (256, 256)) * (np.add.outer(a, a) > 9)
-    save_multiplier(Multiplier.from_table(noisy, a_signed=False, b_signed=False, name="noisy"), tmp_path)
+    keep(Multiplier.from_table(noisy, a_signed=False, b_signed=False, name="noisy"), tmp_path)
     return tmp_path
 
 
@@ -45,7 +45,7 @@ def brought(folder):
 
 def test_names_are_those_of_contents(folder):
     netlist, table = brought(folder)
-    assert netlist == shelf.PREFIX + shelf.key_of(catalogue.get("venka8_5"))
+    assert netlist == shelf.PREFIX + key_of(catalogue.get("venka8_5"))
     assert np.array_equal(catalogue.get(netlist).table, catalogue.get("venka8_5").table)
     assert catalogue.circuit(netlist).key == catalogue.circuit("venka8_5").key
     assert shelf.names() == sorted([netlist, table])

@@ -6,7 +6,7 @@ One importer per file format; importing this package registers them all. Files a
 from laxity.circuits.importers.blif import blif
 from laxity.circuits.importers.checks import Check
 from laxity.circuits.importers.function import from_function
-from laxity.circuits.importers.imported import Imported, load_saved, save_multiplier, saved
+from laxity.circuits.importers.imported import Imported, load_saved
 from laxity.circuits.importers.importer import (
     IMPORTERS,
     Importer,
@@ -21,9 +21,10 @@ from laxity.circuits.importers.nearest import Nearest, nearest
 from laxity.circuits.importers.npy import npy
 from laxity.circuits.importers.npz import npz
 from laxity.circuits.importers.raw import raw
-from laxity.circuits.importers.source import Source
 from laxity.circuits.importers.text_table import csv
 from laxity.circuits.importers.verilog import systemverilog, verilog
+from laxity.circuits.kept import saved
+from laxity.circuits.source import Source
 
 BUILT_IN = (blif, csv, npy, npz, raw, systemverilog, verilog)
 """Importers that come with laxity."""
@@ -47,6 +48,5 @@ __all__ = [
     "load_circuit",
     "load_saved",
     "nearest",
-    "save_multiplier",
     "saved",
 ]

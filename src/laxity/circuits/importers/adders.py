@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from laxity.circuits.importers.graph import Graph
-from laxity.circuits.importers.source import Source
 from laxity.circuits.netlist import ONE, Circuit, Gate
 from laxity.circuits.simulate import evaluate
+from laxity.circuits.source import Source
 
 _FUNCTION_OF = {
     "INV": "NOT",

@@ -12,9 +12,9 @@ from laxity.circuits.importers.cells import library_cell
 from laxity.circuits.importers.graph import FALSE, TRUE, Graph
 from laxity.circuits.importers.importer import Content, NetlistContent, Options, importer
 from laxity.circuits.importers.npy import pick
-from laxity.circuits.importers.source import Source, identifier, shown
 from laxity.circuits.importers.yosys_netlist import read_with_yosys
 from laxity.circuits.netlist import Circuit
+from laxity.circuits.source import Source, identifier, shown
 
 MAX_COVER_INPUTS = 64
 """Most inputs of one cover."""

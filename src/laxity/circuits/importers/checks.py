@@ -10,8 +10,8 @@ import numpy as np
 
 from laxity.circuits.importers.nearest import EVOAPPROX_NAME, Nearest, evoapprox_names
 from laxity.circuits.importers.reading import DECISIVE, Decision
-from laxity.circuits.importers.source import Source
 from laxity.circuits.multiplier import Multiplier
+from laxity.circuits.source import Source
 
 _SIGNEDNESS = {
     (False, False): "unsigned",

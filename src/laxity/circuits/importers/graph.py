@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from laxity.circuits.builder import CircuitBuilder
-from laxity.circuits.importers.source import Source, shown
 from laxity.circuits.netlist import ONE, ZERO, Circuit
+from laxity.circuits.source import Source, shown
 from laxity.core.errors import CircuitError
 
 MAX_DRIVERS = 200_000

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from laxity.circuits.importers.source import Source
 from laxity.circuits.netlist import Circuit
+from laxity.circuits.source import Source
 from laxity.core.errors import CircuitError
 from laxity.core.registry import Registry
 

@@ -11,10 +11,10 @@ from laxity.circuits.importers.importer import Importer, NetlistContent, Options
 from laxity.circuits.importers.nearest import nearest
 from laxity.circuits.importers.ports import Operands, operands
 from laxity.circuits.importers.reading import meaning_of_circuit, meaning_of_table, reordered
-from laxity.circuits.importers.source import Source, identifier, read_source, shown
 from laxity.circuits.multiplier import Multiplier
 from laxity.circuits.netlist import Circuit, Port
 from laxity.circuits.simulate import MAX_TABLE_BITS
+from laxity.circuits.source import Source, identifier, read_source, shown
 from laxity.core.errors import CircuitError
 
 MAX_TABLE_BYTES = 1 << 30

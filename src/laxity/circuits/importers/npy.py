@@ -8,8 +8,8 @@ import re
 import numpy as np
 
 from laxity.circuits.importers.importer import Content, IntArray, Options, Reading, TableContent, importer
-from laxity.circuits.importers.source import Source
 from laxity.circuits.simulate import MAX_TABLE_BITS
+from laxity.circuits.source import Source
 from laxity.core.errors import CircuitError
 
 MAX_PRODUCT = 2**40

@@ -10,8 +10,8 @@ import zlib
 
 from laxity.circuits.importers.importer import Content, Options, TableContent, importer
 from laxity.circuits.importers.npy import array_reading, pick
-from laxity.circuits.importers.source import Source, shown
 from laxity.circuits.simulate import MAX_TABLE_BITS
+from laxity.circuits.source import Source, shown
 
 MAX_ARRAY_BYTES = (8 << MAX_TABLE_BITS) + 1024
 """Largest array that is unpacked: the largest table as int64, with its header."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from laxity.circuits.importers.buses import buses
-from laxity.circuits.importers.source import shown
 from laxity.circuits.netlist import Circuit, Port
+from laxity.circuits.source import shown
 from laxity.core.errors import CircuitError
 
 MAX_OPERAND_BITS = 32

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from laxity.circuits.importers.importer import Content, Options, Reading, TableContent, importer
-from laxity.circuits.importers.source import Source
 from laxity.circuits.simulate import MAX_TABLE_BITS
+from laxity.circuits.source import Source
 
 _ORDERS = {"<": "little-endian", ">": "big-endian"}
 

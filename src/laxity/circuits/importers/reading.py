@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from laxity.circuits.importers.importer import IntArray, Options, Reading, TableContent
-from laxity.circuits.importers.source import Source
 from laxity.circuits.metrics import exact_products
 from laxity.circuits.netlist import Circuit, Port
 from laxity.circuits.simulate import MAX_TABLE_BITS, product_table
+from laxity.circuits.source import Source
 from laxity.core.errors import CircuitError
 
 DECISIVE = 0.5

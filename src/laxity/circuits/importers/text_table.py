@@ -8,8 +8,8 @@ import numpy as np
 
 from laxity.circuits.importers.importer import Content, IntArray, Options, Reading, TableContent, importer
 from laxity.circuits.importers.npy import MAX_PRODUCT
-from laxity.circuits.importers.source import Source, shown
 from laxity.circuits.simulate import MAX_TABLE_BITS
+from laxity.circuits.source import Source, shown
 
 _SEPARATOR = re.compile(r"[,;\t ]+")
 _NUMBER = re.compile(r"[+-]?(?:0[xX][0-9A-Fa-f]{1,16}|[0-9]{1,19})(?:\.0{0,8})?")

@@ -7,12 +7,12 @@ import re
 from laxity.circuits.importers.adders import adder_note, with_adders
 from laxity.circuits.importers.importer import Content, NetlistContent, Options, importer
 from laxity.circuits.importers.npy import pick
-from laxity.circuits.importers.source import Source, shown
 from laxity.circuits.importers.verilog_build import Build
 from laxity.circuits.importers.verilog_parser import parse
 from laxity.circuits.importers.verilog_syntax import Instance, Module
 from laxity.circuits.importers.verilog_tokens import BeyondError
 from laxity.circuits.importers.yosys_netlist import read_with_yosys
+from laxity.circuits.source import Source, shown
 
 _SIGNED_PORT = re.compile(rb"\binput\s+(?:wire\s+|reg\s+|logic\s+)?signed\b")
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from laxity.circuits.importers.adders import adder_pins
 from laxity.circuits.importers.cells import SEQUENTIAL, LibraryCell, library_cell
 from laxity.circuits.importers.graph import Graph
-from laxity.circuits.importers.source import Source, identifier, shown
 from laxity.circuits.importers.verilog_logic import Logic, Scope
 from laxity.circuits.importers.verilog_parser import PRIMITIVES
 from laxity.circuits.importers.verilog_syntax import Assign, Expression, Instance, Module
 from laxity.circuits.importers.verilog_tokens import BeyondError
 from laxity.circuits.netlist import Circuit
+from laxity.circuits.source import Source, identifier, shown
 from laxity.core.errors import CircuitError
 
 MAX_INSTANCES = 100_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from laxity.circuits.importers.source import Source, shown
 from laxity.circuits.importers.verilog_syntax import Chain, Choice, Expression, Join, Name, Number, Unary
 from laxity.circuits.importers.verilog_tokens import BeyondError, Token
+from laxity.circuits.source import Source, shown
 from laxity.core.errors import CircuitError
 
 MAX_DEPTH = 60

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from laxity.circuits.importers.graph import FALSE, TRUE, Graph
-from laxity.circuits.importers.source import Source, shown
 from laxity.circuits.importers.verilog_expressions import MAX_WIDTH
 from laxity.circuits.importers.verilog_syntax import Chain, Choice, Expression, Join, Module, Name, Number, Unary
 from laxity.circuits.importers.verilog_tokens import BeyondError
+from laxity.circuits.source import Source, shown
 
 _BITWISE = {"&": "AND", "|": "OR", "^": "XOR", "~^": "XNOR", "^~": "XNOR"}
 _REDUCTIONS = {"&": "AND", "|": "OR", "^": "XOR", "~&": "NAND", "~|": "NOR", "~^": "XNOR", "^~": "XNOR"}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from laxity.circuits.importers.source import Source, shown
 from laxity.circuits.importers.verilog_expressions import MAX_WIDTH, Reader
 from laxity.circuits.importers.verilog_syntax import Assign, Expression, Instance, Join, Module, Name, Signal
 from laxity.circuits.importers.verilog_tokens import BeyondError, Token, tokens
+from laxity.circuits.source import Source, shown
 
 PRIMITIVES = frozenset({"and", "or", "nand", "nor", "xor", "xnor", "not", "buf"})
 """Gates of the language that are taken."""

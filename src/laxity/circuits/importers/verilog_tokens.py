@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from laxity.circuits.importers.source import Source, shown
+from laxity.circuits.source import Source, shown
 from laxity.core.errors import CircuitError
 
 MAX_TOKENS = 2_500_000

@@ -9,9 +9,9 @@ from typing import Any
 
 from laxity.circuits.importers.adders import adder_note
 from laxity.circuits.importers.graph import FALSE, TRUE, Graph
-from laxity.circuits.importers.source import Source, identifier, shown
 from laxity.circuits.netlist import Circuit
 from laxity.circuits.simulate import MAX_TABLE_BITS, exhaustive_planes, settle
+from laxity.circuits.source import Source, identifier, shown
 from laxity.core.errors import CircuitError
 from laxity.core.seeds import stream
 from laxity.eda.run import Finished, ToolInputError

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from laxity.circuits.importers import IMPORTERS, Options, load
-from laxity.circuits.importers.source import read_source
 from laxity.circuits.metrics import error_metrics
+from laxity.circuits.source import read_source
 
 COUNTS = {"mul8u": 36, "mul8s": 13, "add8u": 31}
 

@@ -6,8 +6,8 @@ import pytest
 
 from laxity.circuits import catalogue, evaluate, to_verilog
 from laxity.circuits.importers import load, load_circuit
-from laxity.circuits.importers.source import Source
 from laxity.circuits.importers.yosys_netlist import netlist_circuit
+from laxity.circuits.source import Source
 from laxity.core.errors import CircuitError, ToolError
 from laxity.eda.tools import available
 

@@ -1,0 +1,221 @@
+"""Cost model of an array whose elements keep weights, inputs and sums in registers of their own, as Eyeriss does.
+
+Energies are those of one multiply-accumulate times a ratio for each level of memory. An access costs in proportion to
+the bits of the word that a site uses. Energy per site, by component:
+
+- ``mac``: executed products times the energy of the plan's multiplier with its adder. That is the published figure of
+  the exact element times a ratio from netlists: switching of the site's element on the operands sampled there, over
+  switching of the exact element on uniform operands of its full width. Inertial delays, 45 nm cell table.
+- ``register_file``: per executed product a weight, an input and a sum read and a sum written.
+- ``inter_element``: words that reach registers of elements over the network on chip, each also one write to a register
+  (charged to ``register_file``), and sums handed down the columns (`laxity.targets.reuse`).
+- ``global_buffer``: weights, inputs, outputs, and sums that wait for the next tile.
+- ``dram``: weights once per sample, since the buffer holds one layer at a time; input and output of the network;
+  activations of a layer that exceed the buffer.
+
+Area is the published one of the exact machine, with its elements exchanged for those of the plan.
+
+Not modelled: skipping of zero activations and run-length coding in DRAM, the two-dimensional window of a convolution
+inside an element, leakage, the clock apart from what the ratios contain, control. Operands are sampled as a
+weight-stationary array sees them. Approximate adders are charged in every element; in which order they add is not
+modelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from laxity.circuits.pe import MAX_ACCUMULATOR_BITS
+from laxity.core.demand import Demand, OperandTrace
+from laxity.core.errors import TargetError
+from laxity.core.estimate import Basis, Estimate
+from laxity.core.records import Cost
+from laxity.targets.checks import check_network, exact_sum_bits, fitting_unit
+from laxity.targets.dataflow import BufferSizes, DramTraffic, dram_traffic
+from laxity.targets.description import ConstantSpec, Description, Schema
+from laxity.targets.pe_design import PeDesign, Unit, is_composed, pe_design, unit_element
+from laxity.targets.pe_energy import CACHE, MacEnergy, uniform_trace
+from laxity.targets.reuse import Reuse, SpatialArray, reuse
+from laxity.targets.target import COST_MODELS, Target
+
+COMPONENTS = ("mac", "register_file", "inter_element", "global_buffer", "dram")
+"""Energy components, in the order in which they are listed per site."""
+
+MAX_EXACT_BITS = 16
+"""Widest operands of the exact element."""
+
+
+@COST_MODELS.register("spatial-array")
+class SpatialArrayModel(Target):
+    """Array with registers in every element and a global buffer; see the module for what is counted.
+
+    Raises:
+        TargetError: the exact multiplier does not fit the array.
+        RegistryError: the baseline multiplier is unknown.
+    """
+
+    schema: ClassVar[Schema] = {
+        "array": {
+            "rows": ConstantSpec("PE", integer=True),
+            "columns": ConstantSpec("PE", integer=True),
+            "area": ConstantSpec("mm2"),
+        },
+        "element": {
+            "operand_bits": ConstantSpec("bit", integer=True),
+            "input_words": ConstantSpec("word", integer=True),
+            "weight_words": ConstantSpec("word", integer=True),
+            "sum_words": ConstantSpec("word", integer=True),
+        },
+        "energy": {
+            "mac": ConstantSpec("pJ"),
+            "register_file": ConstantSpec("MAC", zero=True),
+            "inter_element": ConstantSpec("MAC", zero=True),
+            "global_buffer": ConstantSpec("MAC", zero=True),
+            "dram": ConstantSpec("MAC", zero=True),
+        },
+        "global_buffer": {"capacity": ConstantSpec("byte", integer=True)},
+    }
+
+    def __init__(self, description: Description) -> None:
+        super().__init__(description)
+        element = {n: description.count(f"element.{n}") for n in ("input_words", "weight_words", "sum_words")}
+        self.array = SpatialArray(description.count("array.rows"), description.count("array.columns"), **element)
+        self._bits = description.count("element.operand_bits")
+        if self._bits > MAX_EXACT_BITS:
+            raise TargetError(
+                f"target {self.name!r}: element.operand_bits is {self._bits}, and the exact element, which is simulated "
+                f"for comparison, has at most {MAX_EXACT_BITS}"
+            )
+        self._check_width("the baseline", Unit(description.baseline_multiplier))
+
+    def has_circuit(self, demand: Demand) -> bool:
+        """Integer products, also those composed of narrower ones."""
+        return super().has_circuit(demand) or is_composed(demand)
+
+    def cost(self, demands: Sequence[Demand]) -> Cost:
+        """Cost of one sample; see `Target.cost` and the module for what is counted.
+
+        Raises:
+            TargetError: no demands, a site twice, an arithmetic without circuit, or operands too wide.
+            RegistryError, CircuitError: the catalogue has no such multiplier.
+        """
+        check_network(self.name, demands)
+        self.check_arithmetic(demands)
+        units = [fitting_unit(d) for d in demands]
+        for demand, unit in zip(demands, units, strict=True):
+            self._check_width(f"site {demand.site!r}", unit)
+        design = self._design(demands, units)
+        counts = [reuse(d, self.array) for d in demands]
+        moved = dram_traffic(demands, BufferSizes(0, 8 * self.constants.count("global_buffer.capacity")))
+        parts: list[tuple[str, str, Estimate]] = []
+        for demand, unit, n, t in zip(demands, units, counts, moved, strict=True):
+            energies = self._energies(demand, unit, design, n, t)
+            parts += [(demand.site, name, e) for name, e in zip(COMPONENTS, energies, strict=True)]
+        stored = sum(d.weight_storage_bits for d in demands)
+        cycles = sum(n.cycles for n in counts)
+        return Cost(
+            energy_parts_pj=tuple(parts),
+            area_um2=self._area(design),
+            latency_cycles=Estimate.point(cycles, "cycles", Basis.MODELLED, self._latency_source()),
+            memory_bits=Estimate.point(stored, "bit", Basis.MEASURED, "stored weights and indices, counted"),
+        )
+
+    def sum_bits(self, demand: Demand) -> int:
+        """Width of the sums that a site keeps and moves, in bits: no sum over the whole reduction overflows.
+
+        Raises:
+            RegistryError, CircuitError: the demand names an adder that the catalogue does not have.
+        """
+        operand_bits = demand.input_bits + demand.weight_bits + demand.fraction_bits
+        needed = exact_sum_bits(demand, operand_bits, demand.reduction)
+        return needed if demand.accumulation is not None else min(demand.accumulator_bits, needed)
+
+    def access(self, level: str, bits: float) -> Estimate:
+        """Energy of moving bits to or from a level of memory: its ratio times the energy of the exact element.
+
+        Args:
+            level: ``register_file|inter_element|global_buffer|dram``.
+            bits: number of bits, all words together.
+        """
+        mac = self.constants.constant("energy.mac")
+        ratio = self.constants.estimate(f"energy.{level}", mac.value * bits / self._bits, "pJ")
+        return Estimate.total([ratio, Estimate.point(0, "pJ", mac.basis, mac.source)], "pJ")
+
+    def _check_width(self, where: str, unit: Unit) -> None:
+        widest = max(unit.widths)
+        if widest > self._bits:
+            raise TargetError(
+                f"{where}: {unit.core_name!r} has {widest}-bit operands, element.operand_bits is {self._bits}; use a "
+                "narrower multiplier"
+            )
+
+    def _design(self, demands: Sequence[Demand], units: Sequence[Unit]) -> PeDesign:
+        """The element that all sites share; its adder is as wide as the widest sum over a whole reduction."""
+        widths = [exact_sum_bits(d, sum(u.widths), d.reduction) for d, u in zip(demands, units, strict=True)]
+        return pe_design(tuple(sorted(set(units), key=lambda unit: unit.name)), min(MAX_ACCUMULATOR_BITS, max(widths)))
+
+    def _exact_pj(self) -> float:
+        """Switching of the exact element on uniform operands of its full width, from its netlist."""
+        sums = min(MAX_ACCUMULATOR_BITS, 2 * self._bits + (self.array.rows - 1).bit_length() + 1)
+        pe = unit_element(Unit(f"dadda{self._bits}"), sums)
+        return _switching_pj(CACHE.mac_energy(pe, uniform_trace(self._bits, self._bits, self.array.rows)))
+
+    def _mac(self, demand: Demand, unit: Unit, design: PeDesign) -> Estimate:
+        """Executed products times the energy of the site's element."""
+        trace: OperandTrace | None = demand.trace
+        sampled, basis = trace is not None, Basis.SCALED
+        if trace is None:
+            trace, basis = uniform_trace(demand.input_bits, demand.weight_bits, self.array.rows), Basis.MODELLED
+        try:
+            found = _switching_pj(CACHE.mac_energy(design.elements[unit.name], trace))
+        except TargetError as error:
+            raise TargetError(f"site {demand.site!r}: {error}") from error
+        operands = f"sampled at {demand.site}" if sampled else "drawn uniformly (no trace was taken)"
+        constant = self.constants.constant("energy.mac")
+        source = (
+            f"{constant.source}, times switching of the {unit.name} element on operands {operands} over that of the "
+            f"exact {self._bits}-bit element on uniform operands, netlists, 45 nm cell table"
+        )
+        weakest = max(basis, constant.basis, key=lambda b: b.rank)
+        return Estimate.point(constant.value * found / self._exact_pj() * demand.macs, "pJ", weakest, source)
+
+    def _energies(self, demand: Demand, unit: Unit, design: PeDesign, n: Reuse, t: DramTraffic) -> list[Estimate]:
+        """One estimate for each of `COMPONENTS`."""
+        sum_bits = self.sum_bits(demand)
+        fills = n.weight_fills * demand.weight_bits + n.input_fills * demand.input_bits
+        registers = demand.macs * (demand.weight_bits + demand.input_bits + 2 * sum_bits) + fills
+        outputs = demand.output_elements * demand.output_bits
+        buffered = n.input_reads * demand.input_bits + outputs + 2 * n.sum_spills * sum_bits
+        if demand.weight_elements:
+            buffered += demand.weight_storage_bits * (demand.calls + 1)  # written once, read in every call
+        else:
+            buffered += n.weight_reads * demand.weight_bits
+        return [
+            self._mac(demand, unit, design),
+            self.access("register_file", registers),
+            self.access("inter_element", fills + n.sum_hops * sum_bits),
+            self.access("global_buffer", buffered + t.input_bits),
+            self.access("dram", t.bits),
+        ]
+
+    def _area(self, design: PeDesign) -> Estimate:
+        elements = self.array.rows * self.array.columns
+        exact = pe_design((f"dadda{self._bits}",), min(MAX_ACCUMULATOR_BITS, 2 * self._bits + 1))
+        published = self.constants.estimate("array.area", 1e6, "um2")
+        exchanged = elements * (design.area_um2 - exact.area_um2)
+        source = (
+            f"{published.source}; {elements} exact {self._bits}-bit elements exchanged for {', '.join(design.elements)}, "
+            "cell areas of the netlists at 45 nm"
+        )
+        basis = max(published.basis, Basis.SCALED, key=lambda b: b.rank)
+        return Estimate.point(max(0.0, published.value + exchanged), "um2", basis, source)
+
+    def _latency_source(self) -> str:
+        rows, columns = self.array.rows, self.array.columns
+        return f"closed form of the mapping to {rows} x {columns} elements, registers filled while others compute"
+
+
+def _switching_pj(energy: MacEnergy) -> float:
+    """Multiplier, adder and the gate inputs that registers drive, per product."""
+    return energy.multiplier_pj + energy.accumulator_pj + energy.register_load_pj
