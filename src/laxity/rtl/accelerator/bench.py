@@ -111,10 +111,12 @@ def _pass_sums(one: Pass, full: IntArray, target: Place, groups: int, columns: i
 
 
 def _sum_text(words: IntArray) -> str:
+    """Words of sums, above them one bit per lane that says whether it is compared."""
     lines = []
     for word in words.tolist():
-        lanes = ("xxxxxxxx" if v == UNKNOWN else f"{v & 0xFFFFFFFF:08x}" for v in reversed(word))
-        lines.append("".join(lanes) + "\n")
+        compared = sum((v != UNKNOWN) << lane for lane, v in enumerate(word))
+        lanes = (f"{v & 0xFFFFFFFF:08x}" for v in reversed(word))
+        lines.append(f"{compared:0{-(-len(word) // 4)}x}" + "".join(lanes) + "\n")
     return "".join(lines)
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from laxity.core.errors import RunError
-from laxity.eda.run import ToolRunError, run
-from laxity.eda.tools import find
+from laxity.core.errors import RunError, ToolError
+from laxity.eda.run import Finished, ToolRunError, run
+from laxity.eda.tools import Tool, find
 from laxity.rtl.accelerator.write import REPORT
 
 TIMEOUT_S = 3600.0
 """Time that a simulation may take unless the caller says otherwise."""
 
-_COMPILED = "bench.vvp"
+SIMULATORS = ("iverilog", "verilator")
+"""Tools that can run a test bench."""
+
+_COMPILED = "bench.out"
 _STEP = re.compile(r"^STEP (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)$", re.M)
 _RESULT = re.compile(r"^RESULT (\d+) (\d+)$", re.M)
 _END = re.compile(r"^(PASS|FAIL) .*$", re.M)
@@ -88,29 +91,61 @@ class Simulation:
         return sum(s.cycles for s in self.steps)
 
 
-def simulate(folder: Path, *, structural: bool = False, timeout_s: float = TIMEOUT_S) -> Simulation:
-    """Run the test bench of a written accelerator in Icarus Verilog.
+def simulate(
+    folder: Path, tool: str = "iverilog", *, structural: bool = False, timeout_s: float = TIMEOUT_S
+) -> Simulation:
+    """Run the test bench of a written accelerator.
 
     Args:
         folder: from `write_accelerator`.
-        structural: simulate the netlists of multipliers gate by gate instead of looking products up.
-        timeout_s: wall-clock limit.
+        tool: ``iverilog``, or ``verilator``, which takes a minute or more to compile and then is much faster; it needs
+            make and a C++ compiler.
+        structural: simulate the netlists of multipliers gate by gate instead of looking products up; ``verilator`` does
+            so always.
+        timeout_s: wall-clock limit of compilation, and of simulation.
 
     Raises:
-        ToolError: Icarus Verilog is missing or too old.
+        ToolError: the tool is missing, too old or unknown.
         ToolRunError: it fails, warns, or runs out of time.
         RunError: the folder holds no accelerator.
     """
-    compiler, runtime = find("iverilog"), find("vvp")
-    report, sources, memories = _read(folder, structural)
-    options = ["-g2005", "-Wall", *([] if structural else ["-DSIM_TABLE"]), "-o", _COMPILED]
+    if tool not in SIMULATORS:
+        raise ToolError(f"laxity simulates with {' or '.join(SIMULATORS)}, not with {tool!r}")
+    compiler = find(tool)
+    report, sources, memories = _read(folder, structural or tool == "verilator")
+    if tool == "verilator":
+        done = _verilator(compiler, sources, memories, timeout_s)
+    else:
+        done = _iverilog(compiler, sources, memories, timeout_s, [] if structural else ["-DSIM_TABLE"])
+    return _parse(done.stdout, report, compiler.identity, done.seconds)
+
+
+def _iverilog(
+    compiler: Tool,
+    sources: Mapping[str, bytes],
+    memories: Mapping[str, bytes],
+    timeout_s: float,
+    definitions: Sequence[str],
+) -> Finished:
+    runtime = find("vvp")
+    options = ["-g2005", "-Wall", *definitions, "-o", _COMPILED]
     built = run(compiler, [*options, *sources], sources, [_COMPILED], timeout_s)
     warnings = [line for line in (built.stdout + built.stderr).splitlines() if line.strip()]
     if warnings:
         raise ToolRunError(f"{compiler.identity} warns about the Verilog: {' | '.join(warnings[:4])}")
     files = {_COMPILED: built.outputs[_COMPILED], **memories}
-    done = run(runtime, ["-n", _COMPILED], files, [], timeout_s)
-    return _parse(done.stdout, report, compiler.identity, done.seconds)
+    return run(runtime, ["-n", _COMPILED], files, [], timeout_s)
+
+
+def _verilator(
+    compiler: Tool, sources: Mapping[str, bytes], memories: Mapping[str, bytes], timeout_s: float
+) -> Finished:
+    options = ["--binary", "--timing", "-O3", "-Wno-fatal", "--Mdir", ".", "-o", _COMPILED, "--top-module", "bench"]
+    built = run(compiler, [*options, *sources], sources, [_COMPILED], timeout_s)
+    files = {_COMPILED: built.outputs[_COMPILED], **memories}
+    # What Verilator makes is a program of its own; files arrive without the right to be executed.
+    shell = replace(compiler, command=("/bin/sh",))
+    return run(shell, ["-c", f"chmod +x {_COMPILED} && ./{_COMPILED}"], files, [], timeout_s)
 
 
 def _read(folder: Path, structural: bool) -> tuple[dict[str, object], dict[str, bytes], dict[str, bytes]]:

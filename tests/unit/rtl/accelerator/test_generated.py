@@ -85,6 +85,15 @@ def test_yosys_finds_no_latch_and_no_undriven_wire(written):
     assert sum(bool(re.search(r"\\pe(\\|$)", t)) for t in instances) == 4 * 8
 
 
+def test_another_parser_reads_it_as_systemverilog(written):
+    """Names are no keywords of the later standard, as which many tools read files."""
+    pyslang = pytest.importorskip("pyslang")
+    _, folder, _ = written
+    for path in sorted((folder / "rtl").glob("*.v")):
+        tree = pyslang.syntax.SyntaxTree.fromFile(str(path))
+        assert not [str(d.code) for d in tree.diagnostics if d.isError()], path.name
+
+
 @needs_iverilog
 @pytest.mark.parametrize("name", ["dadda8", "drum8_4", "mitchell8s", "coltrunc8_6"])
 def test_elements_multiply_as_the_table_says(lab, name, tmp_path):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from laxity.core.errors import PlanError
+from laxity.core.errors import PlanError, ToolError
+from laxity.eda import tools
 from laxity.rtl.accelerator import Configuration, make_schedule, simulate
 from laxity.rtl.accelerator.configuration import DATAFLOWS
 
@@ -140,7 +141,7 @@ def test_a_wrong_weight_or_a_wrong_expectation_is_found(lab, tmp_path):
         path = tmp_path / "memory" / f"{name}.hex"
         text = path.read_text()
         lines = text.splitlines()
-        lines[0] = f"{int(lines[0].replace('x', '0'), 16) ^ 5:0{len(lines[0])}x}"
+        lines[0] = f"{int(lines[0], 16) ^ 5:0{len(lines[0])}x}"
         path.write_text("\n".join(lines) + "\n")
         found = simulate(tmp_path)
         assert not found.passed
@@ -162,3 +163,24 @@ def test_input_that_is_framed_wrongly_is_reported(lab, tmp_path):
     found = simulate(tmp_path)
     assert not found.passed
     assert found.mismatches == 0
+
+
+@pytest.mark.slow
+@both
+def test_verilator_agrees(lab, dataflow, tmp_path):
+    if tools.available("verilator") is None:
+        pytest.skip("verilator is not installed")
+    b = lab.Builder(11, (3, 5, 5))
+    b.product(4, "drum8_4", (3, 3), before=(1, 1), after=(1, 1), zeros=True)
+    b.pool("average", 2, 1, 0)
+    b.product(3, "drum8_4", (4, 4), code=lab.SUMS)
+    _, first = lab.run(b, Configuration(4, 2, dataflow), tmp_path)
+    second = simulate(tmp_path, "verilator")
+    assert second.passed
+    assert second.steps == first.steps
+    assert second.results == first.results
+
+
+def test_unknown_simulators(tmp_path):
+    with pytest.raises(ToolError, match="iverilog or verilator, not with 'modelsim'"):
+        simulate(tmp_path, "modelsim")

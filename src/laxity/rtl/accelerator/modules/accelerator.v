@@ -144,7 +144,7 @@ module accelerator (
     .clk(clk), .rst(rst), .select(f_core), .product_shift(f_product_shift),
     .weight_address(weight_address), .tile_start(tile_start),
     .codes(next_values), .operands(operands), .valid(operand_valid & ~f_vector), .first(operand_first),
-    .final(operand_last), .ending(operand_end & ~f_vector), .position(operand_position),
+    .final_tile(operand_last), .ending(operand_end & ~f_vector), .position(operand_position),
     .totals_valid(totals_valid), .totals_end(totals_end), .totals_position(totals_position), .totals(totals),
     .activation_total(activation_total)
   );

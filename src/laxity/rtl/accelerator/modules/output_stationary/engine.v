@@ -32,7 +32,7 @@ module engine #(
   input wire [ROWS*(A_BITS+1)-1:0] operands,
   input wire valid,
   input wire first,
-  input wire final,
+  input wire final_tile,
   input wire ending,
   input wire [POSITION_BITS-1:0] position,
   // sums of a position over the whole reduction, and the sum of its activations
@@ -99,7 +99,7 @@ module engine #(
       reg valid_out;
       reg [TAG_BITS-1:0] tag_out;
       delay #(.WIDTH(1), .STAGES(ROWS - 1)) done_delay (
-        .clk(clk), .rst(rst), .in(load[r] & valid & final), .out(done[r])
+        .clk(clk), .rst(rst), .in(load[r] & valid & final_tile), .out(done[r])
       );
       assign tag_valid[r] = valid_out;
       assign tag[r] = tag_out;

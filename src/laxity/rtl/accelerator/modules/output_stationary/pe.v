@@ -28,8 +28,8 @@ module pe #(
   wire negative = a_in[A_BITS] ^ w_in[W_BITS];
   wire [SUM_BITS-1:0] extended = {{(SUM_BITS - PRODUCT_BITS - 1) {p[PRODUCT_BITS]}}, p};
   // The product is negated by inverting it and carrying 1 into the adder.
-  wire [SUM_BITS-1:0] before = first_in ? {SUM_BITS{1'b0}} : sum;
-  wire [SUM_BITS-1:0] after = before + (extended ^ {SUM_BITS{negative}}) + {{(SUM_BITS - 1) {1'b0}}, negative};
+  wire [SUM_BITS-1:0] start = first_in ? {SUM_BITS{1'b0}} : sum;
+  wire [SUM_BITS-1:0] after = start + (extended ^ {SUM_BITS{negative}}) + {{(SUM_BITS - 1) {1'b0}}, negative};
 
   product product (.select(select), .a(a_in[A_BITS-1:0]), .b(w_in[W_BITS-1:0]), .p(p));
 

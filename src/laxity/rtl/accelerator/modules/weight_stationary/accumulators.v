@@ -15,22 +15,22 @@ module accumulators #(
   input wire [ADDRESS_BITS-1:0] address,
   input wire valid,
   input wire first,
-  input wire final,
+  input wire final_tile,
   input wire [SHIFT_BITS-1:0] shift,
   input wire [LANES*SUM_BITS-1:0] sums,
   output reg totals_valid,
   output reg [LANES*32-1:0] totals
 );
-  wire [LANES*32-1:0] before;
+  wire [LANES*32-1:0] earlier;
   wire [LANES*32-1:0] following;
 
   memory #(.LANES(1), .LANE_BITS(LANES * 32), .DEPTH(DEPTH), .ADDRESS_BITS(ADDRESS_BITS)) partial (
     .clk(clk),
-    .write(valid & ~final),
+    .write(valid & ~final_tile),
     .write_address(address),
     .write_data(following),
     .read_address(early_address),
-    .read_data(before)
+    .read_data(earlier)
   );
 
   genvar i;
@@ -39,12 +39,12 @@ module accumulators #(
       // All sums of a step lack the same low bits.
       wire signed [31:0] extended = {{(32 - SUM_BITS) {sums[(i+1)*SUM_BITS-1]}}, sums[i*SUM_BITS+:SUM_BITS]};
       wire [31:0] shifted = extended >>> shift;
-      assign following[i*32+:32] = (first ? 32'd0 : before[i*32+:32]) + shifted;
+      assign following[i*32+:32] = (first ? 32'd0 : earlier[i*32+:32]) + shifted;
     end
   endgenerate
 
   always @(posedge clk) begin
-    totals_valid <= valid & final & ~rst;
-    if (valid & final) totals <= following;
+    totals_valid <= valid & final_tile & ~rst;
+    if (valid & final_tile) totals <= following;
   end
 endmodule

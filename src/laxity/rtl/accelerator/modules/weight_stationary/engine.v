@@ -33,7 +33,7 @@ module engine #(
   input wire [ROWS*(A_BITS+1)-1:0] operands,
   input wire valid,
   input wire first,
-  input wire final,
+  input wire final_tile,
   input wire ending,
   input wire [POSITION_BITS-1:0] position,
   // sums of a position over the whole reduction, and the sum of its activations
@@ -72,7 +72,7 @@ module engine #(
     .clk(clk), .rst(rst), .in({valid, ending}), .out({early_valid, early_end})
   );
   delay #(.WIDTH(2 + POSITION_BITS), .STAGES(ARRAY_DELAY - 1)) sum_place_early (
-    .clk(clk), .rst(1'b0), .in({first, final, position}),
+    .clk(clk), .rst(1'b0), .in({first, final_tile, position}),
     .out({early_first, early_final, early_position})
   );
   delay #(.WIDTH(2), .STAGES(1)) sum_flags (
@@ -87,7 +87,7 @@ module engine #(
     .ADDRESS_BITS(POSITION_BITS)
   ) accumulators (
     .clk(clk), .rst(rst), .early_address(early_position), .address(sum_position), .valid(sum_valid),
-    .first(sum_first), .final(sum_final), .shift(product_shift), .sums(sums), .totals_valid(totals_valid),
+    .first(sum_first), .final_tile(sum_final), .shift(product_shift), .sums(sums), .totals_valid(totals_valid),
     .totals(totals)
   );
 
@@ -111,7 +111,7 @@ module engine #(
         .LANES(1), .SUM_BITS(CODE_SUM_BITS), .SHIFT_BITS(1), .DEPTH(ACCUMULATOR_WORDS), .ADDRESS_BITS(POSITION_BITS)
       ) accumulators (
         .clk(clk), .rst(rst), .early_address(early_position), .address(sum_position), .valid(sum_valid),
-        .first(sum_first), .final(sum_final), .shift(1'b0), .sums(late_sum), .totals_valid(unused_valid),
+        .first(sum_first), .final_tile(sum_final), .shift(1'b0), .sums(late_sum), .totals_valid(unused_valid),
         .totals(activation_total)
       );
     end else begin : no_inputs
