@@ -1,10 +1,11 @@
 """Targets: machines that turn demands into energy, area, latency and memory. No torch here."""
 
-from laxity.targets import mac_array, spatial_array
+from laxity.targets import fpga_groups, mac_array, spatial_array
 from laxity.targets.description import Constant, ConstantSpec, Description, Schema
+from laxity.targets.resources import ResourceCost
 from laxity.targets.target import COST_MODELS, Target, load_target, target_names
 
-BUILT_IN_MODELS = (mac_array.MacArray, spatial_array.SpatialArrayModel)
+BUILT_IN_MODELS = (mac_array.MacArray, spatial_array.SpatialArrayModel, fpga_groups.FpgaMacGroups)
 """Cost models that come with laxity; importing their modules registers them."""
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Constant",
     "ConstantSpec",
     "Description",
+    "ResourceCost",
     "Schema",
     "Target",
     "load_target",

@@ -84,8 +84,8 @@ class SpatialArrayModel(Target):
         self._bits = description.count("element.operand_bits")
         if self._bits > MAX_EXACT_BITS:
             raise TargetError(
-                f"target {self.name!r}: element.operand_bits is {self._bits}, and the exact element, which is simulated "
-                f"for comparison, has at most {MAX_EXACT_BITS}"
+                f"target {self.name!r}: element.operand_bits is {self._bits}; the exact element, with which others are "
+                f"compared, is built for {MAX_EXACT_BITS} or fewer"
             )
         self._check_width("the baseline", Unit(description.baseline_multiplier))
 
@@ -204,9 +204,10 @@ class SpatialArrayModel(Target):
         exact = pe_design((f"dadda{self._bits}",), min(MAX_ACCUMULATOR_BITS, 2 * self._bits + 1))
         published = self.constants.estimate("array.area", 1e6, "um2")
         exchanged = elements * (design.area_um2 - exact.area_um2)
+        names = ", ".join(design.elements)
         source = (
-            f"{published.source}; {elements} exact {self._bits}-bit elements exchanged for {', '.join(design.elements)}, "
-            "cell areas of the netlists at 45 nm"
+            f"{published.source}; {elements} exact {self._bits}-bit elements exchanged for {names}, cell areas of the "
+            "netlists at 45 nm"
         )
         basis = max(published.basis, Basis.SCALED, key=lambda b: b.rank)
         return Estimate.point(max(0.0, published.value + exchanged), "um2", basis, source)

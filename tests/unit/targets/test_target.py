@@ -6,6 +6,7 @@ import pytest
 
 from laxity.core.errors import RegistryError, TargetError
 from laxity.targets import COST_MODELS, load_target, target_names
+from laxity.testing.target import check_target
 
 RESIZED = """
 extends = "mac-array-45nm"
@@ -38,7 +39,7 @@ def test_every_built_in_loads_and_describes_every_constant():
             for constant in described["constants"][section].values():
                 assert constant["source"]
                 assert constant["unit"]
-        assert described["constants"]["array"]["rows"] == raw["array"]["rows"]
+            assert described["constants"][section] == raw[section]
         json.dumps(described, allow_nan=False)
 
 
@@ -72,9 +73,15 @@ def test_a_full_user_file_works_and_needs_no_name(tmp_path):
         ('model = "mac-aray"\n', RegistryError, "did you mean 'mac-array'"),
         ('extends = "mac-array-45n"\n', RegistryError, "did you mean 'mac-array-45nm'"),
         ('extends = "mac-array-45nm"\nmodel = "other"\n', TargetError, "differs from 'mac-array'"),
-        ('extends = "mac-array-45nm"\narray = 3\n', TargetError, "unknown key 'array'"),
+        ('extends = "mac-array-45nm"\narray = 3\n', TargetError, "[array] must be a section"),
         ('extends = "mac-array-45nm"\n[array]\nrow = 3\n', TargetError, "did you mean 'rows'"),
         ('extends = "mac-array-45nm"\n[array]\nrows = 3\n', TargetError, "must be a table"),
+        ('extends = "mac-array-45nm"\npe_source = "yosis"\n', TargetError, "use one of netlist, yosys"),
+        ('extends = "mac-array-45nm"\npe_sauce = "yosys"\n', TargetError, "did you mean 'pe_source'"),
+        ('extends = "mac-array-45nm"\nlut_source = "yosys"\n', TargetError, "unknown key 'lut_source'"),
+        ('extends = "eyeriss-like"\nelement = 3\n', TargetError, "[element] must be a section"),
+        ('extends = "eyeriss-like"\n[elements]\n', TargetError, "did you mean 'element'"),
+        ('extends = "zynq-7020"\n[dram]\naces = 3\n', TargetError, "did you mean 'access'"),
         ('extends = "mac-array-45nm"\nbaseline_multiplier = "dada8"\n', RegistryError, "did you mean 'dadda8'"),
     ],
 )
@@ -90,4 +97,21 @@ def test_missing_file_is_named(tmp_path):
 
 
 def test_cost_models_are_registered():
-    assert "mac-array" in COST_MODELS.names()
+    assert set(COST_MODELS.names()) >= {"mac-array", "spatial-array", "fpga-mac-groups"}
+
+
+@pytest.mark.parametrize("name", target_names())
+def test_every_built_in_conforms(name, tmp_path):
+    document = tomllib.loads(resources.files("laxity.targets").joinpath(f"{name}.toml").read_text())
+    lines = [f'extends = "{name}"', *(['lut_source = "netlist"'] if document["model"] == "fpga-mac-groups" else [])]
+    check_target(load_target(write(tmp_path, "\n".join(lines))))
+
+
+def test_an_option_is_checked_and_kept_only_where_it_is_not_the_usual_one(tmp_path):
+    usual = load_target(write(tmp_path, 'extends = "mac-array-45nm"\nname = "mac-array-45nm"\npe_source = "netlist"\n'))
+    assert usual.key == load_target("mac-array-45nm").key
+    assert "options" not in usual.describe()
+    other = load_target(write(tmp_path, 'extends = "mac-array-45nm"\nname = "mac-array-45nm"\npe_source = "yosys"\n'))
+    assert other.option("pe_source") == "yosys"
+    assert other.describe()["options"] == {"pe_source": "yosys"}
+    assert other.key != usual.key
