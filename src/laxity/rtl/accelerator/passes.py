@@ -57,6 +57,7 @@ class Pass:
     second_signed: int = _field("flag", "codes of all further channel blocks or operands are two's complement", 0)
     factor: int = _field("number", "vector unit: factor of codes; of the first operand of an addition", 1)
     second_factor: int = _field("number", "vector unit: factor of codes of the second operand", 1)
+    rotation: int = _field("number", "vector unit: lanes by which codes move up; the last ones go to the first", 0)
     core: int = _field("number", "which multiplier core computes", 0)
     magnitude: int = _field("flag", "the core takes the magnitude of activations, the sign is applied outside", 0)
     code_shift: int = _field("number", "how far activation codes are shifted up before the core", 0)

@@ -6,7 +6,7 @@ and a requantisation by 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from laxity.core.errors import PlanError
@@ -124,7 +124,7 @@ class VectorLowering:
             "stride_x": window.stride[1],
             "pad_code": source.code.zero,
             "signed_codes": int(source.code.signed),
-            "parameter_base": self._parameters(finish, min(self.lanes, target.channels - out_block * self.lanes)),
+            "parameter_base": self._parameters(finish, range(target.channels - out_block * self.lanes)),
             "out_base": target.base + out_block * target.area,
             "to_output": int(target.output),
             "lanes": (1 << self.lanes) - 1,
@@ -134,9 +134,9 @@ class VectorLowering:
         }
         return Pass(**{**values, **more})
 
-    def _parameters(self, finish: _Finish, used: int) -> int:
+    def _parameters(self, finish: _Finish, used: Container[int]) -> int:
         own = LaneParameters(finish.bias, finish.multiplier, finish.shift)
-        return self.images.add_word((own,) * used + (UNUSED,) * (self.lanes - used))
+        return self.images.add_word(tuple(own if lane in used else UNUSED for lane in range(self.lanes)))
 
     def _pool(self, step: Pool, source: Place) -> Iterator[Pass]:
         window, target = flat_window(step.window), self.layout.places[step.name]
@@ -175,58 +175,74 @@ class VectorLowering:
     def _pad(self, step: Pad, source: Place) -> Iterator[Pass]:
         before, after = (map_like(v, 0) for v in (step.before, step.after))
         target = self.layout.places[step.name]
-        if before[0] % self.lanes:
-            raise PlanError(
-                f"step {step.name!r} puts {before[0]} channels before the others, which moves channels between lanes; "
-                f"the accelerator pads by multiples of its {self.lanes} rows: choose an array of fewer rows"
-            )
         window = Window((1, 1), (1, 1), (1, 1), before[1:], after[1:])
-        for block in range(target.blocks):
-            own = block - before[0] // self.lanes
-            inside = 0 <= own < source.blocks
-            # A map without rows is padding everywhere.
-            more = {} if inside else {"height": 0}
-            yield self._pass(source, target, own if inside else 0, block, _unchanged(source.code), window, **more)
+        inside = [(source, channel) for channel in range(source.channels)]
+        return self._copies(step, source, [None] * before[0] + inside + [None] * after[0], target, window)
 
     def _slice(self, step: Slice, source: Place) -> Iterator[Pass]:
         start, stride = map_like(step.start, 0), map_like(step.stride, 1)
         target = self.layout.places[step.name]
-        if start[0] % self.lanes or (stride[0] != 1 and target.channels > 1):
-            raise PlanError(
-                f"step {step.name!r} takes channels {start[0]}, {start[0] + stride[0]}, ..., which moves channels "
-                f"between lanes; the accelerator takes successive channels from a multiple of its {self.lanes} rows on"
-            )
         window = Window((1, 1), stride[1:], (1, 1), (0, 0), (0, 0))
-        offset = start[1] * source.width + start[2]
-        for block in range(target.blocks):
-            own = block + start[0] // self.lanes
-            base = source.base + own * source.area + offset
-            yield self._pass(source, target, own, block, _unchanged(source.code), window, base=base,
-                             first_y=start[1], first_x=start[2])  # fmt: skip
+        channels = range(start[0], start[0] + stride[0] * target.channels, stride[0])
+        return self._copies(step, source, [(source, c) for c in channels], target, window, (start[1], start[2]))
 
     def _concatenate(self, step: Concatenate, sources: list[Place]) -> Iterator[Pass]:
-        target, first = self.layout.places[step.name], [0, 0, 0]
-        axis = step.axis + (1 if step.axis and len(step.shape) == 2 else 0)
-        for name, source in zip(step.inputs, sources, strict=True):
-            if first[0] % self.lanes:
-                raise PlanError(
-                    f"step {step.name!r} joins channels of {name!r} from channel {first[0]} on, which moves channels "
-                    f"between lanes; the accelerator joins at multiples of its {self.lanes} rows"
-                )
-            yield from self._part(step, source, target, tuple(first))  # type: ignore[arg-type]
+        target = self.layout.places[step.name]
+        if step.axis == 0:
+            origins = [(source, channel) for source in sources for channel in range(source.channels)]
+            yield from self._copies(step, sources[0], origins, target)
+            return
+        first = [0, 0, 0]
+        axis = step.axis + (1 if len(step.shape) == 2 else 0)
+        for source in sources:
+            yield from self._part(step, source, target, (first[1], first[2]))
             first[axis] += (source.channels, source.height, source.width)[axis]
 
-    def _part(self, step: Concatenate, source: Place, target: Place, first: tuple[int, int, int]) -> Iterator[Pass]:
+    def _copies(
+        self,
+        step: Step,
+        any_source: Place,
+        origins: Sequence[tuple[Place, int] | None],
+        target: Place,
+        window: Window = _POINT,
+        first: tuple[int, int] = (0, 0),
+    ) -> Iterator[Pass]:
+        """Fill the channels of a map, each with a channel of a source or with the code of zero.
+
+        Channels that move by the same number of lanes between the same words move together. The first pass over a word
+        fills all its lanes, those of other channels with the code of zero; the next ones fill their own.
+        """
+        for block in range(target.blocks):
+            moves: dict[tuple[int, int, int], tuple[Place, list[int]]] = {}
+            for lane, origin in enumerate(origins[block * self.lanes : (block + 1) * self.lanes]):
+                if origin is not None:
+                    source, channel = origin
+                    key = (source.base, channel // self.lanes, (lane - channel) % self.lanes)
+                    moves.setdefault(key, (source, []))[1].append(lane)
+            if not moves:
+                # A map without rows is padding everywhere.
+                yield self._pass(any_source, target, 0, block, _unchanged(step.code), window, height=0)
+            for index, ((_, own, rotation), (source, lanes)) in enumerate(moves.items()):
+                offset = own * source.area + first[0] * source.width + first[1]
+                yield self._pass(
+                    source, target, own, block, _unchanged(step.code), window,
+                    base=source.base + offset - window.before[0] * source.width - window.before[1],
+                    first_y=first[0] - window.before[0], first_x=first[1] - window.before[1], rotation=rotation,
+                    lanes=sum(1 << lane for lane in lanes) if index else (1 << self.lanes) - 1,
+                    parameter_base=self._parameters(_unchanged(step.code), lanes),
+                )  # fmt: skip
+
+    def _part(self, step: Concatenate, source: Place, target: Place, first: tuple[int, int]) -> Iterator[Pass]:
         """Copy one operand of a concatenation to its place: block by block, or row by row where rows grow longer."""
         whole = source.width == target.width
-        rows = 1 if not whole else source.height
+        rows = source.height if whole else 1
         for block in range(source.blocks):
             for row in range(0, source.height, rows):
-                out = target.base + (first[0] // self.lanes + block) * target.area
                 yield self._pass(
-                    source, target, block, first[0] // self.lanes + block, _unchanged(step.code),
+                    source, target, block, block, _unchanged(step.code),
                     base=source.base + block * source.area + row * source.width, first_y=row,
-                    rows=rows, columns=source.width, out_base=out + (first[1] + row) * target.width + first[2],
+                    rows=rows, columns=source.width,
+                    out_base=target.base + block * target.area + (first[0] + row) * target.width + first[1],
                 )  # fmt: skip
 
 

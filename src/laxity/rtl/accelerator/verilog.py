@@ -82,6 +82,7 @@ def design(schedule: Schedule, circuits: Mapping[str, Multiplier]) -> Design:
         "code": code_bits,
         "weight_base": parameters["WEIGHT_ADDRESS_BITS"],
         "parameter_base": parameters["PARAMETER_ADDRESS_BITS"],
+        "rotation": unsigned_bits(schedule.configuration.rows - 1),
         "factor": MULTIPLIER_BITS,
         "second_factor": MULTIPLIER_BITS,
     }
@@ -125,6 +126,7 @@ def _array_parameters(schedule: Schedule, cores: tuple[Core, ...]) -> dict[str, 
         "ACCUMULATOR_WORDS": schedule.accumulator_words,
         "WEIGHT_ZEROS": int(any(zeros)),
         "WEIGHT_ZERO_BITS": max(signed_bits(z) for z in zeros),
+        "ROTATIONS": int(any(p.rotation for p in passes)),
         "FACTORS": int(any(p.factor != 1 or p.second_factor != 1 for p in passes)),
     }
 

@@ -157,7 +157,10 @@ def _step(b, draw, kind, dims):
         first = b.last
         b.add(first, b.rescale())
     elif kind == "pad":
-        b.pad((0, *(draw(st.integers(0, 1)),) * dims), tuple(draw(st.integers(0, 2)) for _ in range(dims + 1)))
+        b.pad(
+            (draw(st.integers(0, 5)), *(draw(st.integers(0, 1)),) * dims),
+            tuple(draw(st.integers(0, 2)) for _ in range(dims + 1)),
+        )
     elif kind == "cut":
         b.cut((0,) * (dims + 1), (1, *(2,) * dims), (draw(st.integers(1, shape[0])), *(-(-n // 2) for n in shape[1:])))
 

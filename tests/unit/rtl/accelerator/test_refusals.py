@@ -73,10 +73,6 @@ def test_wrapped_sums_of_a_circuit_that_errs_at_zero(lab):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda b: b.pad((2, 0, 0), (0, 0, 0)), r"'s0' puts 2 channels before the others"),
-        (lambda b: b.cut((1, 0, 0), (1, 1, 1), (2, 4, 4)), r"'s0' takes channels 1, 2"),
-        (lambda b: b.cut((0, 0, 0), (2, 1, 1), (3, 4, 4)), r"'s0' takes channels 0, 2"),
-        (lambda b: b.join([INPUT, INPUT], 0), r"'s0' joins channels of 'input' from channel 6 on"),
         (lambda b: (b.flatten(), b.cut((0,), (1,), (5,))), r"'s1' \(slice\) reads s0.*flatten after this step"),
         (
             lambda b: b.append(Reshape, (3, 2, 16), b.codes[INPUT]),
@@ -85,7 +81,7 @@ def test_wrapped_sums_of_a_circuit_that_errs_at_zero(lab):
         (lambda b: b.append(Reshape, (6, 2, 2, 4), b.codes[INPUT]), r"'s0' has shape \(6, 2, 2, 4\)"),
     ],
 )
-def test_codes_that_would_change_lanes(lab, make, message):
+def test_reshapes_that_would_move_codes(lab, make, message):
     b = lab.Builder(0, (6, 4, 4))
     make(b)
     shape = b.shapes[b.last]

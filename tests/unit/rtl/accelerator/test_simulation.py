@@ -82,6 +82,26 @@ def test_channels_are_padded_and_cut_at_words(lab, tmp_path):
     lab.run(b, Configuration(4, 2), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda b: b.pad((3, 1, 0), (2, 0, 1)),
+        lambda b: b.pad((9, 0, 0), (6, 0, 0)),
+        lambda b: b.cut((1, 0, 1), (1, 2, 1), (5, 2, 3)),
+        lambda b: b.cut((1, 0, 0), (2, 1, 2), (3, 4, 2)),
+        lambda b: b.cut((5, 1, 1), (7, 1, 1), (1, 1, 1)),
+        lambda b: b.join([b.last, "input", b.last], 0),
+    ],
+)
+def test_channels_that_move_between_lanes(lab, move, tmp_path):
+    b = lab.Builder(12, (6, 4, 4))
+    move(b)
+    b.product(3, "dadda8", (1, 1), code=lab.SUMS)
+    written, found = lab.run(b, Configuration(4, 4), tmp_path)
+    assert any(p.rotation for p in written.schedule.passes)
+    assert found.steps[0].codes > 0
+
+
 def test_bands_of_rows_where_accumulators_are_short(lab, tmp_path):
     b = lab.Builder(4, (3, 7, 5))
     b.product(5, "drum8_4", (3, 3), before=(1, 1), after=(1, 1))

@@ -124,8 +124,19 @@ module accelerator (
     end
   endgenerate
 
+  // Words whose codes go to other lanes are rotated on their way to the vector unit.
+  wire [ROWS*(CODE_BITS+1)-1:0] rotated_values;
+  generate
+    if (ROTATIONS) begin : rotation
+      wire [2*ROWS*(CODE_BITS+1)-1:0] twice = {next_values, next_values} >> ((ROWS - f_rotation) * (CODE_BITS + 1));
+      assign rotated_values = twice[ROWS*(CODE_BITS+1)-1:0];
+    end else begin : no_rotation
+      assign rotated_values = next_values;
+    end
+  endgenerate
+
   always @(posedge clk) begin
-    if (f_vector) values <= next_values;
+    if (f_vector) values <= rotated_values;
     else operands <= next_operands;
   end
 
