@@ -107,6 +107,11 @@ class FpgaMacGroups(Target):
         """Integer products, also composed ones, and bfloat16 with mantissas of any width."""
         return super().has_circuit(demand) or is_composed(demand) or is_bfloat(demand)
 
+    @property
+    def arithmetic_words(self) -> str:
+        """What `has_circuit` accepts, for messages."""
+        return f"{super().arithmetic_words}, integer products composed of narrower ones, bfloat16"
+
     def cost(self, demands: Sequence[Demand]) -> ResourceCost:
         """Cost of one sample with resources; see `Target.cost` and the module for what is counted.
 

@@ -217,6 +217,11 @@ class MacArray(Target):
         """Integer products, also those composed of narrower ones."""
         return super().has_circuit(demand) or is_composed(demand)
 
+    @property
+    def arithmetic_words(self) -> str:
+        """What `has_circuit` accepts, for messages."""
+        return f"{super().arithmetic_words}, integer products composed of narrower ones"
+
     def _check_core(self, where: str, unit: Unit, accumulator_bits: int) -> None:
         """Check that the core fits the buses and the clock."""
         try:

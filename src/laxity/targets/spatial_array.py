@@ -93,6 +93,11 @@ class SpatialArrayModel(Target):
         """Integer products, also those composed of narrower ones."""
         return super().has_circuit(demand) or is_composed(demand)
 
+    @property
+    def arithmetic_words(self) -> str:
+        """What `has_circuit` accepts, for messages."""
+        return f"{super().arithmetic_words}, integer products composed of narrower ones"
+
     def cost(self, demands: Sequence[Demand]) -> Cost:
         """Cost of one sample; see `Target.cost` and the module for what is counted.
 

@@ -77,6 +77,11 @@ class Target(ABC):
         """Whether the machine can multiply and add as the demand asks; `arithmetics` decides unless overridden."""
         return demand.arithmetic in self.arithmetics
 
+    @property
+    def arithmetic_words(self) -> str:
+        """What `has_circuit` accepts, for messages."""
+        return ", ".join(sorted(self.arithmetics))
+
     def check_arithmetic(self, demands: Iterable[Demand]) -> None:
         """Refuse demands for which the machine has no circuit.
 
@@ -85,10 +90,9 @@ class Target(ABC):
         """
         for demand in demands:
             if not self.has_circuit(demand):
-                known = ", ".join(sorted(self.arithmetics))
                 raise TargetError(
                     f"site {demand.site!r} computes {demand.arithmetic}, for which target {self.name!r} has no circuit "
-                    f"and therefore no price (it has: {known}); choose another format or target"
+                    f"and therefore no price (it has: {self.arithmetic_words}); choose another format or target"
                 )
 
     @abstractmethod
