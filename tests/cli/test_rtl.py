@@ -51,7 +51,10 @@ def test_bad_requests(finished: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     assert outcome.code == 1
     assert "is no run folder" in outcome.err
     monkeypatch.setenv("PATH", str(tmp_path))
-    outcome = call("rtl", finished, "--out", tmp_path / "a", "--images", 1, "--simulate")
-    assert outcome.code == 4
-    assert "install the system package iverilog" in outcome.err
-    assert outcome.out == ""
+    for tool in ("iverilog", "verilator"):
+        monkeypatch.delenv(f"LAXITY_{tool.upper()}", raising=False)
+        words = ("--out", tmp_path / "a", "--images", 1, "--simulate", "--tool", tool)
+        outcome = call("rtl", finished, *words)
+        assert outcome.code == 4
+        assert f"install the system package {tool}" in outcome.err
+        assert outcome.out == ""

@@ -25,6 +25,13 @@ class Dataflow(StrEnum):
     OUTPUT = "output-stationary"
 
 
+class Simulator(StrEnum):
+    """What simulates."""
+
+    IVERILOG = "iverilog"
+    VERILATOR = "verilator"
+
+
 def rtl(
     run: shared.RunPath,
     out: Annotated[
@@ -34,8 +41,10 @@ def rtl(
     columns: Annotated[int, typer.Option("--columns", help="Columns of the array.")] = 8,
     dataflow: Annotated[Dataflow, typer.Option("--dataflow", help="What stays in the array.")] = Dataflow.WEIGHT,
     images: Annotated[int, typer.Option("--images", min=1, help="Test images that vectors are made of.")] = 4,
-    bits: Annotated[int, typer.Option("--bits", help="Width of codes that no layer prescribes.")] = 8,
-    simulate: Annotated[bool, typer.Option("--simulate", help="Simulate with Icarus Verilog and compare.")] = False,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Simulate, and compare all integers.")] = False,
+    tool: Annotated[
+        Simulator, typer.Option("--tool", help="Simulator; verilator compiles long and then is much faster.")
+    ] = Simulator.IVERILOG,
     structural: Annotated[
         bool, typer.Option("--structural", help="Simulate multipliers gate by gate instead of by table.")
     ] = False,
@@ -46,21 +55,21 @@ def rtl(
     from laxity.rtl.accelerator import simulate as run_simulation
 
     configuration = Configuration(rows, columns, dataflow.value)
-    program, circuits, codes = _integers(run, images, bits)
+    program, circuits, codes = _integers(run, images)
     best = run if (run / "plan.json").exists() else run / "best"
     folder = best / "accelerator" if out is None else out
     written = write_accelerator(program, circuits, configuration, folder, codes)
     found = None
     if simulate or structural:
         note(f"simulating {len(codes)} images of {written.schedule.cycles} cycles")
-        found = run_simulation(folder, structural=structural)
+        found = run_simulation(folder, tool.value, structural=structural)
     _print(written.schedule, found, folder, as_json=json)
     if found is not None and not found.passed:
         note(f"error: the simulation differs from the plan: {found.message}; this is a bug in laxity, please report it")
         raise typer.Exit(1)
 
 
-def _integers(run: Path, images: int, bits: int) -> tuple[Any, Any, Any]:
+def _integers(run: Path, images: int) -> tuple[Any, Any, Any]:
     """The integer-only network of a run, its multipliers, and input codes of test images."""
     from laxity.artifacts.verify import load_saved
     from laxity.emulate.integer import integer_model
@@ -68,7 +77,7 @@ def _integers(run: Path, images: int, bits: int) -> tuple[Any, Any, Any]:
     saved = load_saved(run, device="cpu")
     task = saved.evaluator.task
     examples = task.calibration.fetch(range(min(_EXAMPLES, len(task.calibration))))[0]
-    integer = integer_model(saved.model, examples, bits=bits)
+    integer = integer_model(saved.model, examples)
     inputs = task.test.fetch(range(min(images, len(task.test))))[0]
     return integer.program, integer.multipliers, integer.quantise(inputs).numpy()
 
