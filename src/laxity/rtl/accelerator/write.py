@@ -13,6 +13,7 @@ from laxity.circuits import Multiplier
 from laxity.core.errors import DataError
 from laxity.core.interpret import run_program
 from laxity.core.program import INPUT, Program
+from laxity.core.seeds import stream
 from laxity.core.serial import canonical, to_json, write_atomic
 from laxity.rtl.accelerator.bench import bench_text, hex_words, vectors
 from laxity.rtl.accelerator.configuration import Configuration
@@ -42,7 +43,7 @@ def write_accelerator(
     circuits: Mapping[str, Multiplier],
     configuration: Configuration,
     folder: Path,
-    inputs: NDArray[np.integer],
+    inputs: NDArray[np.integer] | None = None,
 ) -> Written:
     """Write an accelerator for an integer-only network.
 
@@ -52,7 +53,8 @@ def write_accelerator(
         configuration: size of the array.
         folder: is made; gets ``rtl/`` (synthesisable Verilog), ``memory/`` (contents of memories), ``bench/`` (test
             bench and product tables for simulation), README.txt and accelerator.json. Vectors lie in ``memory/`` too.
-        inputs: codes of test images, integers (batch, *program.input_shape), from which vectors are made.
+        inputs: codes of test images, integers (batch, *program.input_shape), from which vectors are made; two images of
+            random codes if None.
 
     Raises:
         PlanError: the accelerator cannot compute a step; names it and says why.
@@ -62,9 +64,10 @@ def write_accelerator(
     """
     planned = make_schedule(program, circuits, configuration)
     found = design(planned, circuits)
-    if len(inputs) == 0:
+    images = _random(program) if inputs is None else inputs
+    if len(images) == 0:
         raise DataError("vectors are made from at least one image; give input codes of one or more")
-    trace = run_program(program, inputs, {name: m.table for name, m in circuits.items()})
+    trace = run_program(program, images, {name: m.table for name, m in circuits.items()})
     made = vectors(found, trace)
     texts = {f"rtl/{name}": text for name, text in verilog_files(found).items()}
     texts |= {f"memory/{name}": text for name, text in {**_memories(found), **made.memories}.items()}
@@ -77,6 +80,11 @@ def write_accelerator(
     for name, text in texts.items():
         write_atomic(folder / name, text)
     return Written(tuple(folder / name for name in texts), planned)
+
+
+def _random(program: Program) -> NDArray[np.integer]:
+    code = program.input_code
+    return stream(0, "accelerator").integers(code.low, code.high + 1, (2, *program.input_shape))
 
 
 def _memories(found: Design) -> dict[str, str]:

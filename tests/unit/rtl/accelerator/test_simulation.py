@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from laxity.core.errors import PlanError, ToolError
 from laxity.eda import tools
-from laxity.rtl.accelerator import Configuration, make_schedule, simulate
+from laxity.rtl.accelerator import Configuration, make_schedule, simulate, write_accelerator
 from laxity.rtl.accelerator.configuration import DATAFLOWS
 
 CONFIGURATIONS = [
@@ -170,6 +170,15 @@ def test_a_wrong_weight_or_a_wrong_expectation_is_found(lab, tmp_path):
         assert bad[0] == first_wrong
         path.write_text(text)
     assert simulate(tmp_path).passed
+
+
+def test_vectors_without_images(lab, tmp_path):
+    b = lab.Builder(13, (2, 3, 3))
+    b.product(2, "dadda8", (3, 3), code=lab.SUMS)
+    first, second = (write_accelerator(b.program, b.used, Configuration(2, 2), tmp_path / name) for name in ("a", "b"))
+    texts = [[p.read_bytes() for p in written.files] for written in (first, second)]
+    assert texts[0] == texts[1]
+    assert (tmp_path / "a" / "memory" / "input.hex").read_text().count("\n") == 2 * 9
 
 
 def test_input_that_is_framed_wrongly_is_reported(lab, tmp_path):
