@@ -13,6 +13,7 @@ from laxity.core.estimate import Estimate
 from laxity.core.op import Op, Site
 from laxity.core.records import Cost
 from laxity.core.serial import canonical, to_json
+from laxity.targets.resources import ResourceCost
 from laxity.targets.target import Target
 
 _SLACK = 1e-9
@@ -37,9 +38,9 @@ def example_demands(multiplier: str) -> list[Demand]:
 def check_target(target: Target, demands: Sequence[Demand] | None = None) -> None:
     """Check that a target behaves as laxity relies on.
 
-    Figures are finite, not negative and in the right units; energies belong to the sites that were asked for and add up
-    by site and by component; equal demands give equal cost; cost and description have a JSON form; more MACs, more
-    stored weights or wider words never cost less energy or memory.
+    Figures, resources among them, are finite, not negative and in the right units; energies belong to the sites that
+    were asked for and add up by site and by component; equal demands give equal cost; cost and description have a JSON
+    form; more MACs, more stored weights or wider words never cost less energy or memory.
 
     Args:
         target: the target to check.
@@ -78,6 +79,10 @@ def _figures(cost: Cost) -> Iterator[tuple[str, Estimate, str]]:
     yield "area", cost.area_um2, "um2"
     yield "latency", cost.latency_cycles, "cycles"
     yield "memory", cost.memory_bits, "bit"
+    if isinstance(cost, ResourceCost):
+        yield "time", cost.time_s, "s"
+        for name, estimate in cost.resources.items():
+            yield f"resource {name!r}", estimate, estimate.unit or "a unit"
 
 
 def _figure_problems(cost: Cost) -> Iterator[str]:
