@@ -163,3 +163,10 @@ def test_an_exact_element_that_is_too_wide_is_refused(tmp_path):
     )
     with pytest.raises(TargetError, match=r"operand_bits is 32.*16 or fewer"):
         load_target(path)
+
+
+def test_registers_dominate_a_convolutional_network_as_the_page_says(target, resnet20):
+    cost = target.cost(resnet20)
+    energy = {name: e.value * 1e-6 for name, e in cost.by_component().items()}
+    assert energy["register_file"] == pytest.approx(563, abs=1)
+    assert cost.energy_pj.value * 1e-6 == pytest.approx(709, abs=1)
