@@ -11,6 +11,7 @@ import typer
 from laxity.cli.arguments import Root
 from laxity.cli.characterise import characterise
 from laxity.cli.circuits import circuits
+from laxity.cli.compare import compare
 from laxity.cli.demo import demo
 from laxity.cli.doctor import doctor
 from laxity.cli.evaluate import evaluate
@@ -49,6 +50,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 for _name, _command in _COMMANDS.items():
     app.command(_name)(guarded(_command))
 circuits.command("characterise")(guarded(characterise))
+circuits.command("compare")(guarded(compare))
 circuits.command("import")(guarded(import_circuit))
 app.add_typer(circuits, name="circuits")
 

@@ -1,0 +1,30 @@
+"""Circuits side by side: what they cost, how far they err, and which of them no other beats."""
+
+from laxity.circuits.comparison.candidates import Candidate, find_candidates
+from laxity.circuits.comparison.compare import Comparison, Row, compare
+from laxity.circuits.comparison.figures import COSTS, Figures, measure
+from laxity.circuits.comparison.pictures import (
+    EnergyByOperand,
+    ErrorBins,
+    ErrorMap,
+    energy_by_operand,
+    error_bins,
+    error_map,
+)
+
+__all__ = [
+    "COSTS",
+    "Candidate",
+    "Comparison",
+    "EnergyByOperand",
+    "ErrorBins",
+    "ErrorMap",
+    "Figures",
+    "Row",
+    "compare",
+    "energy_by_operand",
+    "error_bins",
+    "error_map",
+    "find_candidates",
+    "measure",
+]
