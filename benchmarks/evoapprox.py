@@ -7,7 +7,7 @@ delay_ns_pdk45``, as printed in the headers of the files. One factor for each qu
 kind, turns our figures into published units.
 
 Usage: ``python benchmarks/evoapprox.py --folder DIR --metrics FILE.csv [--kind mul8|add8|mul12|mul16]
-[--flow yosys|netlist] [--json]``
+[--flow yosys|netlist] [--without NAMES] [--json]``
 """
 
 from __future__ import annotations
@@ -201,6 +201,9 @@ def summarise(rows: Sequence[Row], missing: Sequence[str], flow: Flow, wall_s: f
             for name, several in groups.items()
             if 2 < len(several) < len(rows) and all(len({r.published[q] for r in several}) > 1 for q in QUANTITIES)
         },
+        "pearson_of_area_and_published_power": float(
+            np.corrcoef([r.area_um2 for r in rows], [r.published["energy_pj"] for r in rows])[0, 1]
+        ),
         "metrics_checked": len(METRICS) * len(checked),
         "metrics_wrong": {row.name: row.wrong_metrics for row in checked if row.wrong_metrics},
         "import_s": sum(row.import_s for row in rows),
@@ -216,9 +219,14 @@ def main() -> None:
     parser.add_argument("--metrics", type=Path, required=True, help="table of published figures")
     parser.add_argument("--kind", choices=KINDS, default="mul8", help="which circuits; mul8 if not given")
     parser.add_argument("--flow", choices=("yosys", "netlist"), default="yosys", help="mapped, or as in the file")
+    parser.add_argument("--without", default="", help="circuits left out, joined by commas")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
     published, paths = documents(options.metrics, options.kind), files(options.folder)
+    without = set(filter(None, options.without.split(",")))
+    if unknown := without - {row["name"] for row in published}:
+        parser.error(f"--without names {', '.join(sorted(unknown))}, not among the circuits of {options.kind}")
+    published = [row for row in published if row["name"] not in without]
     present = [row for row in published if row["name"] in paths]
     if len(present) < 3:
         parser.error(f"{options.folder} holds {len(present)} of the {len(published)} circuits; 3 or more are needed")

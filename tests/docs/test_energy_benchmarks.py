@@ -150,6 +150,9 @@ def test_wrong_metrics_and_missing_files_are_told(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "coltrunc8_6" in done.stderr.splitlines()[-1]
     assert json.loads(done.stdout)["summary"]["metrics_wrong"] == {"coltrunc8_6": ["wce"]}
+    done = run("evoapprox.py", *options, "--without", "coltrunc8_6,drum8_4")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("--without names drum8_4, not among the circuits of mul8")
     (tmp_path / "sub" / "dadda8.v").unlink()
     done = run("evoapprox.py", *options)
     assert done.returncode == 2
