@@ -105,7 +105,7 @@ def test_the_reference_agrees_and_notices_one_wrong_channel(speed: dict[str, Mod
 
 @pytest.mark.parametrize("name", ["vit_tiny", "lstm"])
 def test_the_reference_agrees_in_whole_networks(speed: dict[str, ModuleType], name: str) -> None:
-    from laxity.emulate.layer import Slots
+    from laxity.emulate.slots import Slots
     from laxity.models.base import build
 
     x = speed["subjects"].normal(2, *((3, 8, 8) if name == "vit_tiny" else (5, 6)))
