@@ -145,12 +145,12 @@ def test_composed_products(widths):
         errors_of("drum8_4", a_bits=8)
 
 
-@pytest.mark.parametrize("name", ["drum8_3", "mitchell8s", "udm8", "perf8_0_2", "gear8_2_2", "loa8_4", "ilm8_2"])
+@pytest.mark.parametrize("name", ["drum8_3", "mitchell8s", "udm8", "perf8_0_2", "gear8_2_2"])
 def test_intervals_cover_the_true_value(name):
     """Of n samples, each interval must miss the exhaustive value in 5 % or so; odds of 1 in 1000 to miss more."""
     thing = adder_catalogue.get(name) if adder_catalogue.known(name) else catalogue.get(name)
     true = errors_of(thing)
-    count, most = (60, 9) if adder_catalogue.known(name) else (200, 21)
+    count, most = (60, 9) if adder_catalogue.known(name) else (150, 17)
     missed = dict.fromkeys(("ep", "med", "mred", "nmed", "mse", "bias", "variance", "relative_bias"), 0)
     for seed in range(count):
         sampled = errors_of(thing, sampling=Sampling(4096, seed, exhaustive_bits=0))

@@ -55,6 +55,9 @@
     return [Math.min(low - pad, low), high + pad];
   }
 
+  // Text that plotly shows as it is; without this, plotly would read tags in it.
+  const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+
   // Names of points where they cover neither each other nor any mark: below and left of the front it is empty.
   function names(points, rows, place, size, letter) {
     const marks = points.map((point) => place(point));
@@ -96,8 +99,8 @@
     const yRange = spread(zero ? floor : lowest, highest, logarithmic);
     const format = (value, quantity) => (quantity.percent ? `${Number((100 * value).toPrecision(4))} %` : String(Number(value.toPrecision(5))));
     const hover = (row) => {
-      const beaten = onFront.has(row) ? "on the front" : `beaten by ${kept.filter((k) => at(k)[0] <= at(row)[0] && at(k)[1] <= at(row)[1]).at(-1)?.name ?? "none"}`;
-      return `<b>${row.name}</b><br>${metric.short} ${format(at(row)[1], metric)}<br>${cost.short} ${format(at(row)[0], cost)}<br>${beaten}`;
+      const beaten = onFront.has(row) ? "on the front" : `beaten by ${plain(kept.filter((k) => at(k)[0] <= at(row)[0] && at(k)[1] <= at(row)[1]).at(-1).name)}`;
+      return `<b>${plain(row.name)}</b><br>${metric.short} ${format(at(row)[1], metric)}<br>${cost.short} ${format(at(row)[0], cost)}<br>${beaten}`;
     };
     const cloud = (members, name, colour, symbol, size) => ({
       type: "scatter",
@@ -114,7 +117,7 @@
     const others = rows.filter((row) => !onFront.has(row) && row.family !== choice.family);
     const marked = rows.filter((row) => row.family === choice.family);
     const data = [line, cloud(others, "beaten by another", "@exact/75", "circle", 8), cloud(kept.filter((row) => row.family !== choice.family), "beaten by none", "@cross", "diamond", 11)];
-    if (choice.family) data.push(cloud(marked, choice.family, "@data", "square", 11));
+    if (choice.family) data.push(cloud(marked, plain(choice.family), "@data", "square", 11));
     const narrow = box.parentElement.clientWidth < 560;
     const margin = { l: narrow ? 60 : 72, r: 16, t: 44, b: 52 };
     const size = [box.clientWidth - margin.l - margin.r, box.clientHeight - margin.t - margin.b];
@@ -126,7 +129,7 @@
     const annotations = names([...kept, ...marked.filter((row) => !onFront.has(row))], rows, place, size, narrow ? 6.3 : 6.9).map(({ point, dx, dy, anchor }) => ({
       x: shown(point)[0],
       y: scaled(shown(point)[1]),
-      text: point.name,
+      text: plain(point.name),
       showarrow: false,
       xanchor: anchor,
       xshift: dx,

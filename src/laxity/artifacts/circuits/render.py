@@ -80,20 +80,13 @@ def render_page(
     """
     script = f"{_asset('laxity.artifacts.report', 'theme.js')}\n{_asset('laxity.artifacts.circuits', 'circuits.js')}"
     plotly = plotly_script()
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: _asset("laxity.artifacts.circuits", name)),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
-    environment.filters["number"] = number
     chosen = _chosen(comparison, detailed, most)
     sections = []
     for index, row in enumerate(chosen):
         progress(f"drawing {row.candidate.name} ({index + 1}/{len(chosen)})")
         sections.append(_section(row, index, comparison, operands, sampling))
     costs = _costs(comparison)
-    return environment.get_template("template.html").render(
+    return _template().render(
         comparison=comparison,
         title=wording.title(comparison),
         kind=comparison.rows[0].candidate.kind.replace(" x ", " × "),
@@ -115,6 +108,17 @@ def render_page(
         plotly=Markup(plotly),
         script_hashes=[csp_hash(script), csp_hash(plotly)],
     )
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: _asset("laxity.artifacts.circuits", name)),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.filters["number"] = number
+    return environment.get_template("template.html")
 
 
 def write_page(path: Path, text: str) -> None:
