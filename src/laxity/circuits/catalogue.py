@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from laxity.circuits import families, shelf
 from laxity.circuits.assess import SAMPLING, Sampling, assess
 from laxity.circuits.cells import CellLibrary, default_library
 from laxity.circuits.family import MULTIPLIERS, Family
-from laxity.circuits.metrics import facts_of
+from laxity.circuits.metrics import ErrorMetrics, facts_of
 from laxity.circuits.multiplier import Multiplier
 from laxity.circuits.netlist import Circuit
 from laxity.circuits.simulate import MAX_TABLE_BITS
@@ -128,24 +128,44 @@ def describe(name: str, library: CellLibrary | None = None, sampling: Sampling =
     Raises:
         RegistryError, CircuitError: as `circuit` and `assess`.
     """
+    brought, cells = shelf.find(name), library or default_library()
+    if brought is not None:
+        return _facts(brought.family, brought.circuit, brought, brought.metrics(), cells)
     family, width, signed, _ = parse(name)
     netlist = circuit(name)
-    cells = library or default_library()
     multiplier = get(name) if 2 * width <= MAX_TABLE_BITS else None
     found = multiplier.metrics() if multiplier else assess(netlist_subject(netlist, signed=signed), sampling=sampling)
+    whole = multiplier or _Encoding(netlist.name, width, width, signed, "")
+    return _facts(family.name, netlist, whole, found, cells)
+
+
+class _Encoding(NamedTuple):
+    """What `Multiplier` says about operands too wide for a table."""
+
+    name: str
+    a_bits: int
+    b_bits: int
+    signed: bool
+    table_sha256: str
+
+
+def _facts(
+    family: str, netlist: Circuit | None, encoding: Multiplier | _Encoding, found: ErrorMetrics, cells: CellLibrary
+) -> dict[str, Any]:
+    """Facts in the order of tables; empty texts where only a table is known."""
     return {
-        "name": netlist.name,
-        "family": family.name,
-        "source": netlist.source,
-        "a_bits": width,
-        "b_bits": width,
-        "signed": signed,
-        "gates": len(netlist.gates),
-        "area_um2": cells.area_um2(netlist),
-        "delay_ns": delay_ns(netlist, cells),
+        "name": encoding.name,
+        "family": family,
+        "source": netlist.source if netlist else "",
+        "a_bits": encoding.a_bits,
+        "b_bits": encoding.b_bits,
+        "signed": encoding.signed,
+        "gates": len(netlist.gates) if netlist else "",
+        "area_um2": cells.area_um2(netlist) if netlist else "",
+        "delay_ns": delay_ns(netlist, cells) if netlist else "",
         **facts_of(found),
-        "netlist_key": netlist.key,
-        "table_sha256": multiplier.table_sha256 if multiplier else "",
+        "netlist_key": netlist.key if netlist else "",
+        "table_sha256": encoding.table_sha256,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from laxity.circuits import adder_catalogue, catalogue
+from laxity.circuits import adder_catalogue, catalogue, shelf
 from laxity.circuits.adder import Adder
 from laxity.circuits.assess import SAMPLING, Sampling, assess
 from laxity.circuits.distribution import UNIFORM, Operands
@@ -67,7 +67,10 @@ def subject_of(thing: Arithmetic, *, a_bits: int | None = None, b_bits: int | No
 def _named(name: str) -> Subject:
     if adder_catalogue.known(name):
         return netlist_subject(adder_catalogue.circuit(name))
-    return netlist_subject(catalogue.circuit(name), signed=catalogue.parse(name)[2])
+    brought = shelf.find(name)
+    if brought is not None:
+        return subject_of(brought)
+    return netlist_subject(catalogue.circuit(name), signed=catalogue.is_signed(name))
 
 
 def _composed(composed: ComposedMultiplier, a_bits: int | None, b_bits: int | None) -> Subject:

@@ -116,7 +116,7 @@ def _emulation(name: str) -> list[dict[str, Any]]:
     from laxity.circuits import catalogue
     from laxity.kernels.study import study, usual_ranges
 
-    if catalogue.parse(name)[1] > _WIDEST_TABLE:
+    if catalogue.widest(name) > _WIDEST_TABLE:
         return []
     multiplier = catalogue.get(name)
     return [study(multiplier, *ranges).to_json() for ranges in usual_ranges(multiplier)]

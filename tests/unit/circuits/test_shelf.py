@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import laxity as lx
-from laxity.circuits import Multiplier, catalogue, shelf, use_folder
+from laxity.circuits import Multiplier, catalogue, errors_of, shelf, use_folder
 from laxity.circuits.kept import keep, key_of
 from laxity.core.errors import CircuitError
 from laxity.core.plan import Plan
@@ -94,3 +94,14 @@ def test_other_processes_read_the_variable(folder):
     environment = {**os.environ, shelf.VARIABLE: str(folder)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == catalogue.get(name).table_sha256
+
+
+def test_facts(folder):
+    netlist, table = brought(folder)
+    known = catalogue.describe("venka8_5")
+    found = catalogue.describe(netlist)
+    assert {**found, "family": known["family"]} == known
+    assert errors_of(netlist).med == known["med"]
+    without = catalogue.describe(table)
+    assert (without["gates"], without["area_um2"]) == ("", "")
+    assert without["med"] > 0

@@ -118,7 +118,7 @@ def test_a_target_of_eight_bits_refuses_them():
     with pytest.raises(TargetError, match=r"'dadda12' has 12-bit operands, array.operand_bits is 8|clock allows"):
         cost_of(approximate(net, wide, calibration=x), wide, target, x, seed=0)
     composed = Plan().with_("0", Integer(16, 16), ComposedProduct("drum8_4"))
-    with pytest.raises(TargetError, match="'2 x 2 drum8_4' has 16-bit operands, array.operand_bits is 8"):
+    with pytest.raises(TargetError, match=r"'2 x 2 drum8_4' has 16-bit operands, array\.operand_bits is 8"):
         cost_of(approximate(net, composed, calibration=x), composed, target, x, seed=0)
 
 
