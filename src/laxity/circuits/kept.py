@@ -24,6 +24,14 @@ from laxity.core.errors import CircuitError
 FORMAT = "laxity imported circuit 1"
 """First entry of every description that is written."""
 
+_NO_HISTORY: dict[str, Any] = {
+    "origin": "",
+    "format": "",
+    "origin_sha256": "",
+    "assumptions": [],
+    "checks": [],
+    "nearest": None,
+}
 _MOST_BYTES = (8 << MAX_TABLE_BITS) + (1 << 16)
 
 
@@ -42,14 +50,14 @@ def keep(multiplier: Multiplier, folder: str | Path, facts: Mapping[str, Any] | 
     Args:
         multiplier: with its netlist where there is one.
         folder: where.
-        facts: more for the description; values of JSON.
+        facts: its history, as `Imported.to_json` gives it; none if it was not imported here.
 
     Raises:
         CircuitError: the folder cannot be written.
     """
     m, target, key = multiplier, Path(folder), key_of(multiplier)
     encoding = {"a_bits": m.a_bits, "b_bits": m.b_bits, "a_signed": m.a_signed, "b_signed": m.b_signed}
-    document = {"kind": FORMAT, "name": m.name, **encoding, **(facts or {}), "netlist": _netlist(m.circuit)}
+    document = {"kind": FORMAT, "name": m.name, **encoding, **(facts or _NO_HISTORY), "netlist": _netlist(m.circuit)}
     archive = io.BytesIO()
     np.savez_compressed(archive, table=m.table)
     try:

@@ -51,8 +51,8 @@ def find(name: str) -> Multiplier | None:
     if name not in _SHELF:
         for folder in map(Path, filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))):
             if folder not in _read:
-                _read.add(folder)
                 use_folder(folder)
+                _read.add(folder)
     if name not in _SHELF:
         raise CircuitError(
             f"circuit {name!r} is not known here; give its folder by laxity.circuits.use_folder, by circuits in "

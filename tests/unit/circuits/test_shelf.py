@@ -11,7 +11,8 @@ from torch import nn
 
 import laxity as lx
 from laxity.circuits import Multiplier, catalogue, errors_of, shelf, use_folder
-from laxity.circuits.kept import keep, key_of
+from laxity.circuits.importers import load_saved
+from laxity.circuits.kept import keep, key_of, saved
 from laxity.core.errors import CircuitError
 from laxity.core.plan import Plan
 from laxity.evaluation.evaluator import Evaluator, Setup
@@ -51,6 +52,23 @@ def test_names_are_those_of_contents(folder):
     assert shelf.names() == sorted([netlist, table])
     with pytest.raises(CircuitError, match="known by its table only"):
         catalogue.circuit(table)
+
+
+def test_circuits_of_a_run_are_read_like_imported_ones(folder):
+    for key in saved(folder):
+        read = load_saved(folder, key)
+        assert (read.key, read.checks, read.nearest) == (key, (), None)
+
+
+def test_a_broken_folder_is_named_every_time(folder, monkeypatch):
+    name = brought(folder)[0]
+    monkeypatch.setattr(shelf, "_SHELF", {})
+    catalogue.get.cache_clear()
+    (folder / f"{name.removeprefix(shelf.PREFIX)}.npz").write_bytes(b"")
+    monkeypatch.setenv(shelf.VARIABLE, str(folder))
+    for _ in range(2):
+        with pytest.raises(CircuitError, match="npz"):
+            catalogue.get(name)
 
 
 def test_unknown_names_and_folders(empty, tmp_path):

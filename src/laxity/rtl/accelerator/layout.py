@@ -10,12 +10,33 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from laxity.core.errors import PlanError
 from laxity.core.program import INPUT, Add, Code, Program, Rescale, Reshape, Shape, Step
+
+
+class Sliding(Protocol):
+    """How a window slides over a map; rows and columns."""
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Taps."""
+
+    @property
+    def stride(self) -> tuple[int, ...]:
+        """Between windows."""
+
+    @property
+    def dilation(self) -> tuple[int, ...]:
+        """Between taps."""
+
+    @property
+    def before(self) -> tuple[int, ...]:
+        """Padding above and on the left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +78,29 @@ class Place:
     def last_lanes(self) -> int:
         """Channels in words of the last block."""
         return self.channels - (self.blocks - 1) * self.lanes
+
+    def walk(self, window: Sliding, block: int) -> dict[str, int]:
+        """Fields of a pass that say how the address walker reads windows of this map, from a block of channels on."""
+        (top, left), width = window.before, self.width
+        return {
+            "base": self.base + block * self.area - top * width - left,
+            "first_y": -top,
+            "first_x": -left,
+            "height": self.height,
+            "width": width,
+            "kernel_rows": window.kernel[0],
+            "kernel_columns": window.kernel[1],
+            "tap_row_words": window.dilation[0] * width,
+            "tap_words": window.dilation[1],
+            "row_words": window.stride[0] * width,
+            "column_words": window.stride[1],
+            "tap_y": window.dilation[0],
+            "tap_x": window.dilation[1],
+            "stride_y": window.stride[0],
+            "stride_x": window.stride[1],
+            "pad_code": self.code.zero,
+            "signed_codes": int(self.code.signed),
+        }
 
     def pack(self, codes: NDArray[np.integer]) -> NDArray[np.int64]:
         """Words of a batch, int64 (batch, words, lanes), for codes (batch, ...)."""

@@ -213,28 +213,12 @@ class ProductLowering:
         return blocks
 
     def _walk(self, step: Product, form: ProductForm, source: Place, blocks: range) -> dict[str, int]:
-        use, width = self.program.multiplier(step.multiplier), source.width
+        use = self.program.multiplier(step.multiplier)
         return {
+            **source.walk(form, blocks.start),
             "vector": 0,
-            "base": source.base + blocks.start * source.area - form.before[0] * width - form.before[1],
-            "first_y": -form.before[0],
-            "first_x": -form.before[1],
-            "height": source.height,
-            "width": width,
             "blocks": len(blocks),
-            "kernel_rows": form.kernel[0],
-            "kernel_columns": form.kernel[1],
             "block_words": source.area,
-            "tap_row_words": form.dilation[0] * width,
-            "tap_words": form.dilation[1],
-            "row_words": form.stride[0] * width,
-            "column_words": form.stride[1],
-            "tap_y": form.dilation[0],
-            "tap_x": form.dilation[1],
-            "stride_y": form.stride[0],
-            "stride_x": form.stride[1],
-            "pad_code": source.code.zero,
-            "signed_codes": int(source.code.signed),
             "second_signed": int(source.code.signed),
             "core": [m.name for m in self.program.multipliers].index(use.name),
             "magnitude": int(not use.a_signed),
