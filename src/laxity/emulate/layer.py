@@ -134,20 +134,15 @@ class EmulatedLayer(Slots):
             exact = found.detach()
         if not (torch.is_grad_enabled() and (x.requires_grad or self.trains())):
             return exact
-        codes = self._straight_codes(operand) if bound is not None and x.dtype is torch.float32 else None
-        if bound is None or codes is None:
+        coder = operand.weight
+        top = coder.greatest if isinstance(coder, WeightCoder) and self.forced_codes is None else None
+        if bound is None or top is None:
             return self.with_gradients(exact, x, self.smooth_weight(), form)
         even, operation = form.backward(x)
         result: Tensor = StraightCodes.apply(
-            exact, even, self.used_weight(), self.gain, self.bias, codes[0], bound.scale, codes[1], operation
+            exact, even, self.used_weight(), self.gain, self.bias, bound.quantiser, bound.scale, top, operation
         )
         return result
-
-    def _straight_codes(self, operand: Operands) -> tuple[Tensor, int] | None:
-        """Quantiser of the input and greatest weight code, where these say all about both formats."""
-        coder, quantiser = operand.weight, operand.input.quantiser()
-        top = coder.greatest if isinstance(coder, WeightCoder) and self.forced_codes is None else None
-        return None if quantiser is None or top is None else (quantiser, top)
 
     def trains(self) -> bool:
         """Whether weight or bias want gradients."""
@@ -203,7 +198,7 @@ class EmulatedLayer(Slots):
         scaling = Scaling(out_scale, vector(self.gain, outputs, "gain", name), bias)
         zeros = operand.input.zeros
         call = kernel.bind(quantiser, ready, self.form.values_geometry, scaling, self.site.name, zeros)
-        return Bound(call, scale)
+        return Bound(call, scale, quantiser)
 
     def _rows(self, coder: WeightCoder, kernel: FusedProducts) -> tuple[Tensor, Tensor]:
         """Weight codes less the least one, uint8, and scales."""

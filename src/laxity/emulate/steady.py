@@ -16,10 +16,11 @@ from laxity.kernels.call import Layer
 
 
 class Bound(NamedTuple):
-    """A layer with its present weights, and their scales, float32 (outputs,) or (1,)."""
+    """A layer with its present weights, their scales, float32 (outputs,) or (1,), and the quantiser of its input."""
 
     call: Layer
     scale: Tensor
+    quantiser: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
