@@ -67,6 +67,14 @@ class Approximation:
         """Return the demand after this choice; `facts` are figures measured on the emulated layer."""
         return demand
 
+    def errors(self) -> tuple[float, ...] | None:
+        """What a circuit gets wrong, by itself: a few figures, the smaller the better; None for other techniques.
+
+        Before a search evaluates circuits in the network, it prices them there, and drops those that another one of
+        their kind beats in price and in all of these figures.
+        """
+        return None
+
     @classmethod
     def candidates(cls, site: Site) -> Sequence[Approximation]:
         """Values worth searching at `site`, mildest first; the exact choice is not among them."""

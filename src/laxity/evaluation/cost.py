@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -17,18 +18,45 @@ from laxity.emulate.slots import Slots
 from laxity.targets import Target
 
 
-def demands(model: nn.Module, plan: Plan, inputs: Tensor, *, seed: int, tile_rows: int = 16) -> list[Demand]:
-    """What every site of an approximated model asks of the hardware, in order of execution.
+@dataclass(frozen=True, slots=True, eq=False)
+class Observed:
+    """What the layers of a model see, from which demands of plans are made.
+
+    Attributes:
+        layers: emulated layers in order of execution.
+        traces: sampled operands by site.
+    """
+
+    layers: tuple[Slots, ...]
+    traces: Mapping[str, OperandTrace]
+
+    def demands(self, plan: Plan) -> list[Demand]:
+        """What every site asks of the hardware under a plan, in order of execution.
+
+        Args:
+            plan: the one that the model was built from, or one that differs from it in circuits only.
+
+        Raises:
+            PlanError: a site computes in floating point, which a target of integers cannot cost.
+        """
+        found = [_demand(layer, plan, self.traces) for layer in self.layers]
+        return [
+            replace(demand, output_bits=after.input_bits)
+            for demand, after in zip(found, [*found[1:], found[-1]], strict=True)
+        ]
+
+
+def observe(model: nn.Module, inputs: Tensor, *, seed: int, tile_rows: int = 16) -> Observed:
+    """Run a calibrated model and sample what its layers see.
 
     Args:
         model: calibrated model.
-        plan: the plan it was built from.
         inputs: calibration inputs from which operands are sampled, float32 (n, ...).
         seed: root seed of the sampling.
         tile_rows: rows of the target's array.
 
     Raises:
-        PlanError: a site computes in floating point, which a target of integers cannot cost, or none is emulated.
+        PlanError: no site is emulated.
     """
     layers = list(emulated(model))
     if not layers:
@@ -47,14 +75,26 @@ def demands(model: nn.Module, plan: Plan, inputs: Tensor, *, seed: int, tile_row
         for handle in handles:
             handle.remove()
     layers.sort(key=lambda layer: order.get(layer, len(order)))
-    found = [_demand(layer, plan, traces) for layer in layers]
-    return [
-        replace(demand, output_bits=after.input_bits)
-        for demand, after in zip(found, [*found[1:], found[-1]], strict=True)
-    ]
+    return Observed(tuple(layers), traces)
 
 
-def _demand(layer: Slots, plan: Plan, traces: dict[str, OperandTrace]) -> Demand:
+def demands(model: nn.Module, plan: Plan, inputs: Tensor, *, seed: int, tile_rows: int = 16) -> list[Demand]:
+    """What every site of an approximated model asks of the hardware, in order of execution.
+
+    Args:
+        model: calibrated model.
+        plan: the plan that it was built from.
+        inputs: calibration inputs from which operands are sampled, float32 (n, ...).
+        seed: root seed of the sampling.
+        tile_rows: rows of the target's array.
+
+    Raises:
+        PlanError: as `observe` and `Observed.demands`.
+    """
+    return observe(model, inputs, seed=seed, tile_rows=tile_rows).demands(plan)
+
+
+def _demand(layer: Slots, plan: Plan, traces: Mapping[str, OperandTrace]) -> Demand:
     site = layer.site
     if layer.operand is None:
         raise PlanError(f"site {site.name!r} computes in floating point; give it an OPERAND choice to cost it")

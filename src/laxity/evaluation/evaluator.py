@@ -22,7 +22,7 @@ from laxity.core.slots import Level
 from laxity.emulate.apply import calibration_inputs, predictions, realise
 from laxity.emulate.retrain import retrain
 from laxity.emulate.weights import read_state, restore, save_state
-from laxity.evaluation.cost import cost_of
+from laxity.evaluation.cost import Observed, cost_of, observe
 from laxity.evaluation.quality import Predictions, compare, predict
 from laxity.sites.prepare import Prepared, prepare
 from laxity.targets import Target, load_target
@@ -86,6 +86,7 @@ class Evaluator:
         self._base_energy: float | None = None
         self._before: Predictions | None = None
         self._wanted: Tensor | None = None
+        self._observed: Observed | None = None
 
     @property
     def base_energy_pj(self) -> float:
@@ -137,6 +138,20 @@ class Evaluator:
     def cost(self, plan: Plan, model: nn.Module) -> Cost:
         """Cost of a built plan on the target."""
         return cost_of(model, plan, self.target, self.inputs[0], seed=self.setup.seed)
+
+    def price(self, plan: Plan) -> float:
+        """Energy of a plan that differs from the exact 8-bit network in circuits only, as a ratio to that network's.
+
+        The plan is not built: its circuits meet operands and sums of the exact network.
+
+        Raises:
+            PlanError, TargetError: the plan does not fit the target.
+        """
+        if self._observed is None:
+            self._observed = observe(self.model(self.base), self.inputs[0], seed=self.setup.seed)
+        found = self._observed.demands(plan)
+        self.target.check_arithmetic(found)
+        return self.target.cost(found).energy_pj.value / self.base_energy_pj
 
     def evaluate(self, plan: Plan, stage: str) -> Evaluation:
         """Build, measure and record a plan.

@@ -15,7 +15,7 @@ from laxity.search.evolve import evolve
 from laxity.search.greedy import Genome, path, walk
 from laxity.search.pool import Pool
 from laxity.search.recover import recover
-from laxity.search.sensitivity import Probe, rank, thin
+from laxity.search.sensitivity import Probe, rank, thin, unbeaten
 
 CROSS = "cross"
 _REPAIRABLE = 6.0
@@ -81,7 +81,7 @@ def search(space: Space, pool: Pool, budget: Budget, *, seed: int) -> Outcome:
         LaxityError: an evaluation failed; finished ones are in the journal.
     """
     base = pool.run([space.base], "baseline", "exact 8-bit network")[0]
-    thinned, _ = thin(space, pool, budget.candidates)
+    thinned, _ = thin(unbeaten(space, pool), pool, budget.candidates)
     probes = rank(thinned, pool)
     recovery = _choose_recovery(thinned, pool, budget)
     tried: dict[str, tuple[Evaluation, ...]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -26,6 +26,10 @@ def _initialise(setup: Setup) -> None:
 
 def _evaluate(plan: dict[str, Any], stage: str) -> Evaluation:
     return _own[0].evaluate(Plan.from_json(plan), stage)
+
+
+def _price(plan: dict[str, Any]) -> float:
+    return _own[0].price(Plan.from_json(plan))
 
 
 class Pool:
@@ -55,30 +59,54 @@ class Pool:
         """
         wanted = list(plans)
         missing = {p.key: p for p in wanted if self._journal.get(p.key, stage) is None}
-        self._tell(what, 0, len(missing), None)
+        calls = [(plan.to_json(), stage) for plan in missing.values()]
+        self._tell(what, 0, len(calls), None)
+        with closing(self._results(_evaluate, calls)) as results:
+            for done, (_, result) in enumerate(results, 1):
+                self._journal.append(result)
+                self._tell(what, done, len(calls), result)
+        found = [self._journal.get(p.key, stage) for p in wanted]
+        return [e for e in found if e is not None]
+
+    def prices(self, plans: Iterable[Plan], what: str) -> list[float]:
+        """Energies of plans that differ from the exact 8-bit network in circuits only, as `Evaluator.price` says them.
+
+        Args:
+            plans: priced without being run; nothing is kept in the journal.
+            what: shown with the progress.
+
+        Raises:
+            LaxityError: a plan cannot be priced.
+        """
+        calls = [(plan.to_json(),) for plan in plans]
+        found = [0.0] * len(calls)
+        self._tell(what, 0, len(calls), None)
+        with closing(self._results(_price, calls)) as results:
+            for done, (place, price) in enumerate(results, 1):
+                found[place] = price
+                self._tell(what, done, len(calls), None)
+        return found
+
+    def _results(
+        self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
+    ) -> Generator[tuple[int, Any], None, None]:
+        """Place and result of every call, as they come.
+
+        Where calls run in this process, each result is handed over before the next call begins.
+        """
+        if isinstance(self._executor, Serial):
+            for place, call in enumerate(calls):
+                yield place, self._executor.submit(function, *call).result()
+            return
+        places = {self._executor.submit(function, *call): place for place, call in enumerate(calls)}
         try:
-            with closing(self._results(missing.values(), stage)) as results:
-                for done, result in enumerate(results, 1):
-                    self._journal.append(result)
-                    self._tell(what, done, len(missing), result)
+            for future in as_completed(places):
+                yield places[future], future.result()
         except BrokenProcessPool as error:
             raise RunError(
                 "a worker process died (out of memory, or killed); run the same command again to resume, "
                 "with fewer --workers if memory is short"
             ) from error
-        found = [self._journal.get(p.key, stage) for p in wanted]
-        return [e for e in found if e is not None]
-
-    def _results(self, plans: Iterable[Plan], stage: str) -> Generator[Evaluation, None, None]:
-        """Results as they come; where calls run in this process, each is handed over before the next one begins."""
-        if isinstance(self._executor, Serial):
-            for plan in plans:
-                yield self._executor.submit(_evaluate, plan.to_json(), stage).result()
-            return
-        futures = [self._executor.submit(_evaluate, plan.to_json(), stage) for plan in plans]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
         except BaseException:
             # Cancelling the futures from here would clash with the executor where its processes were killed.
             self._executor.shutdown(wait=False, cancel_futures=True)

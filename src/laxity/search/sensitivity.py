@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 from laxity.core.approximation import Approximation
@@ -35,6 +35,26 @@ class Probe:
     drop: float
 
 
+def unbeaten(space: Space, pool: Pool) -> Space:
+    """Price circuits in the network, without running it, and drop those that another beats.
+
+    Only candidates that know their own `errors` are judged. One stays if it saves energy when used everywhere and no
+    other of its kind is nowhere worse in price and errors; of equals the first stays.
+    """
+    kinds: dict[str, dict[Approximation, list[Variable]]] = {}
+    for choice, places in _places(space).items():
+        if choice.errors() is not None:
+            kinds.setdefault(choice.kind, {})[choice] = places
+    dropped: set[Approximation] = set()
+    for kind, found in kinds.items():
+        plans = [_everywhere(space.base, choice, places) for choice, places in found.items()]
+        prices = pool.prices(plans, f"prices of {kind}s")
+        saving = [(price, choice) for price, choice in zip(prices, found, strict=True) if price < 1]
+        kept = front(saving, lambda pair: (pair[0], *(pair[1].errors() or ())))
+        dropped |= set(found) - {choice for _, choice in kept}
+    return _without(space, dropped)
+
+
 def thin(space: Space, pool: Pool, most: int) -> tuple[Space, list[Evaluation]]:
     """Try every candidate everywhere at once and keep those that no other beats in saving and harm.
 
@@ -48,11 +68,7 @@ def thin(space: Space, pool: Pool, most: int) -> tuple[Space, list[Evaluation]]:
     Returns:
         The space that is left, and the evaluations spent.
     """
-    choices: dict[Approximation, list[Variable]] = {}
-    for variable in space.variables:
-        for candidate in variable.candidates:
-            if candidate is not None:
-                choices.setdefault(candidate, []).append(variable)
+    choices = _places(space)
     plans = [_everywhere(space.base, choice, places) for choice, places in choices.items()]
     results = pool.run(plans, "sensitivity", "candidates, everywhere")
     useful: dict[Slot, list[tuple[Approximation, Evaluation]]] = {}
@@ -63,12 +79,27 @@ def thin(space: Space, pool: Pool, most: int) -> tuple[Space, list[Evaluation]]:
     for found in useful.values():
         best = front(found, lambda pair: (pair[1].energy_ratio, pair[1].divergence))
         kept.update(choice for choice, _ in _spread(best, most))
+    return _without(space, set(choices) - kept), results
+
+
+def _places(space: Space) -> dict[Approximation, list[Variable]]:
+    """Every candidate, with the decisions that it is one of."""
+    found: dict[Approximation, list[Variable]] = {}
+    for variable in space.variables:
+        for candidate in variable.candidates:
+            if candidate is not None:
+                found.setdefault(candidate, []).append(variable)
+    return found
+
+
+def _without(space: Space, dropped: Container[Approximation]) -> Space:
+    """The space without some candidates, and without decisions that have none left."""
     variables = []
     for variable in space.variables:
-        left = tuple(c for c in variable.candidates if c is None or c in kept)
+        left = tuple(c for c in variable.candidates if c is None or c not in dropped)
         if len(left) > 1:
             variables.append(replace(variable, candidates=left))
-    return Space(tuple(variables), space.base), results
+    return Space(tuple(variables), space.base)
 
 
 def _everywhere(base: Plan, choice: Approximation, places: Sequence[Variable]) -> Plan:

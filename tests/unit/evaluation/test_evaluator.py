@@ -42,6 +42,20 @@ def test_stages_differ_in_samples_only(evaluator, stage, samples):
     assert record.energy_ratio < 1
 
 
+def test_prices_of_circuits_are_costs_of_plans(evaluator):
+    """Near for the last layer, where only sums differ; further off where operands of later layers do."""
+    base = evaluator.base
+    assert evaluator.price(base) == 1.0
+    *others, last = base.sites()
+    for name in ("coltrunc8_8", "drum8_4", "mitchell8"):
+        plan = base.with_(last, CircuitMultiplier(name))
+        cost = evaluator.evaluate(plan, "sensitivity").energy_ratio
+        assert evaluator.price(plan) == pytest.approx(cost, rel=1e-3)
+        for site in others:
+            plan = plan.with_(site, CircuitMultiplier(name))
+        assert evaluator.price(plan) == pytest.approx(evaluator.evaluate(plan, "sensitivity").energy_ratio, rel=0.03)
+
+
 def test_retrained_weights_are_kept_and_read_back(tmp_path):
     plan_of = None
     setup = Setup(task={"spec": "digits"}, target="mac-array-45nm", folder=str(tmp_path))

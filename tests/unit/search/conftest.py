@@ -45,6 +45,9 @@ class ToyPool:
             harm = self.repair(plan, harm) if callable(self.repair) else harm * 0.5
         return 1 - sum(savings), harm
 
+    def prices(self, plans, what):
+        return [self.effect(plan)[0] for plan in plans]
+
     def run(self, plans, stage, what):
         found = []
         for plan in plans:

@@ -89,6 +89,17 @@ def test_dead_workers_are_reported_with_what_to_do():
         Pool(Broken(), Journal(None)).run(PLANS, "search", "")
 
 
+@pytest.mark.parametrize("executor", [Serial, Shuffled])
+def test_prices_come_in_the_order_of_the_plans_and_are_not_kept(executor, monkeypatch, tmp_path):
+    monkeypatch.setattr("laxity.search.pool._price", lambda plan: plan["sites"]["a"]["structure"]["density"])
+    told = []
+    journal = Journal(tmp_path / "j")
+    pool = Pool(executor(), journal, lambda what, done, total, latest: told.append((what, done, total, latest)))
+    assert pool.prices(PLANS, "toy") == [0.3, 0.1, 0.2]
+    assert told == [("toy", i, 3, None) for i in range(4)]
+    assert len(journal) == 0
+
+
 def test_nothing_asked_nothing_done(counted):
     assert Pool(Serial(), Journal(None)).run([], "search", "") == []
     assert counted == []

@@ -1,11 +1,13 @@
 """Thinning and ranking: what is kept, what is measured, and that nothing is paid for in vain."""
 
+import numpy as np
 import pytest
 
 from laxity.core.plan import Plan, Recovery
 from laxity.core.slots import Slot
-from laxity.core.space import Space
-from laxity.search.sensitivity import rank, thin
+from laxity.core.space import Space, Variable
+from laxity.search.sensitivity import rank, thin, unbeaten
+from laxity.techniques import CircuitMultiplier
 
 PLACES = [("a", Slot.OPERAND), ("b", Slot.OPERAND), ("a", Slot.MULTIPLIER)]
 
@@ -35,9 +37,32 @@ def test_candidates_beaten_everywhere_are_dropped(toy):
     assert thinned.base == space.base
 
 
+def test_circuits_that_another_beats_in_the_network_are_never_evaluated(toy):
+    """Against brute force, over prices drawn at random; what knows no errors of its own stays."""
+    names = ["drum8_6", "drum8_5", "drum8_4", "drum8_3", "coltrunc8_4", "coltrunc8_6", "mitchell8", "udm8", "bam8_6_2"]
+    circuits = [CircuitMultiplier(name) for name in names]
+    errors = {c: c.errors() for c in circuits}
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        savings = dict(zip(circuits, generator.choice([-0.02, 0.0, 0.01, 0.02, 0.03], len(circuits)), strict=True))
+        operands = Variable("a/operand", ("a",), Slot.OPERAND, (None, *toy.choices[Slot.OPERAND]))
+        space = Space((operands, Variable("a/multiplier", ("a",), Slot.MULTIPLIER, (None, *circuits))), Plan())
+        pool = toy.Pool({("a", c): (saving, 0.0) for c, saving in savings.items()})
+        found = unbeaten(space, pool)
+        assert pool.asked == []
+        assert found.variables[0] == operands
+
+        def beats(one, other, savings=savings):
+            figures = [(-savings[c], *errors[c]) for c in (one, other)]
+            return all(x <= y for x, y in zip(*figures, strict=True)) and figures[0] != figures[1]
+
+        expected = {c for c in circuits if savings[c] > 0 and not any(beats(o, c) for o in circuits if o != c)}
+        kept = set(found.variables[1].candidates[1:]) if len(found.variables) > 1 else set()
+        assert kept == expected
+
+
 @pytest.mark.parametrize("most", [2, 5, 12, 40])
 def test_at_most_so_many_candidates_with_both_ends(toy, most):
-    from laxity.core.space import Variable
     from laxity.techniques import Integer
 
     choices = [Integer(w, a) for w in range(2, 8) for a in (7, 8)]
@@ -70,7 +95,6 @@ def test_probes_measure_one_choice_at_a_time(toy):
 
 
 def test_groups_are_probed_together(toy):
-    from laxity.core.space import Variable
 
     choice = toy.choices[Slot.STRUCTURE][0]
     space = Space((Variable("g/structure", ("a", "b"), Slot.STRUCTURE, (None, choice)),), Plan())

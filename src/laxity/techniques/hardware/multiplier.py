@@ -7,10 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar
 
-import numpy as np
-
 from laxity.circuits import catalogue, shelf
-from laxity.circuits.cells import default_library
 from laxity.circuits.wide import core
 from laxity.core.approximation import TECHNIQUES, Approximation
 from laxity.core.demand import Demand
@@ -67,15 +64,15 @@ class CircuitMultiplier(Approximation):
         """Another circuit in the processing element."""
         return replace(demand, multiplier=self.name)
 
+    def errors(self) -> tuple[float, ...]:
+        """Mean, mean relative and worst error, and the error where an operand is zero."""
+        found = catalogue.get(self.name).metrics()
+        return found.med, found.mred, found.wce, found.error_at_zero_operand
+
     @classmethod
     def candidates(cls, site: Site) -> Sequence[Approximation]:
-        """The approximate 8-bit circuits that no other of the catalogue beats, smallest mean error first.
-
-        One circuit beats another if it is as good in mean, mean relative and worst error, in the error at zero operands
-        and in area, and better in one of them; of equal circuits the first by name stays. Imported circuits whose gates
-        are known take part.
-        """
-        return [cls(name) for name in _unbeaten(tuple(n for n in shelf.names() if _fits(n)))]
+        """The approximate 8-bit circuits of the catalogue, and imported ones whose gates are known, by mean error."""
+        return [cls(name) for name in _approximate(tuple(n for n in shelf.names() if _fits(n)))]
 
 
 def _fits(imported: str) -> bool:
@@ -84,14 +81,6 @@ def _fits(imported: str) -> bool:
 
 
 @cache
-def _unbeaten(imported: tuple[str, ...]) -> tuple[str, ...]:
-    cells = default_library()
-    first: dict[tuple[float, ...], str] = {}
-    for name in (*sorted(catalogue.names(width=8)), *imported):
-        m = catalogue.get(name).metrics()
-        figures = (m.med, m.mred, m.wce, m.error_at_zero_operand, cells.area_um2(catalogue.circuit(name)))
-        first.setdefault(figures, name)
-    rows = np.array(list(first))
-    no_worse = (rows[:, None] <= rows[None]).all(-1)  # [i, j]: i is nowhere worse than j
-    unbeaten = [row for row, rivals in zip(first, no_worse.sum(0) - 1, strict=True) if not rivals]
-    return tuple(first[row] for row in sorted(unbeaten) if row[0] > 0)
+def _approximate(imported: tuple[str, ...]) -> tuple[str, ...]:
+    errors = {name: catalogue.get(name).metrics().med for name in (*sorted(catalogue.names(width=8)), *imported)}
+    return tuple(sorted((name for name in errors if errors[name] > 0), key=errors.__getitem__))
