@@ -17,6 +17,7 @@ from laxity.search.driver import CROSS, Outcome
 from laxity.search.pareto import front
 from laxity.search.sensitivity import Probe
 from laxity.sites.prepare import Prepared
+from laxity.targets import Breakdown
 
 _NORMAL_95 = 1.959963984540054
 
@@ -27,7 +28,7 @@ def metrics(
     """Quality and energy of a verified plan: what `laxity evaluate` prints and `best/metrics.json` begins with."""
     comparison = compare(before, after)
     exact_pj, approximated_pj = exact.energy_pj.value, cost.energy_pj.value
-    return {
+    found: dict[str, Any] = {
         "task": task,
         "target": target,
         "seed": seed,
@@ -43,6 +44,10 @@ def metrics(
             "ratio": approximated_pj / exact_pj,
         },
     }
+    if cost.resources:
+        costs = {"int8_exact": exact, "approximated": cost}
+        found["resources"] = {key: {n: e.value for n, e in c.resources.items()} for key, c in costs.items()}
+    return found
 
 
 def _accuracy(predictions: Predictions) -> dict[str, float]:
@@ -141,12 +146,31 @@ def sensitivity_table(probes: Sequence[Probe]) -> list[dict[str, Any]]:
 
 
 def details(
-    prepared: Prepared, plan: Plan, exact: Cost, cost: Cost, faults: Mapping[str, Sequence[Reliability]]
+    prepared: Prepared,
+    plan: Plan,
+    exact: Cost,
+    cost: Cost,
+    hardware: Mapping[str, Breakdown],
+    faults: Mapping[str, Sequence[Reliability]],
 ) -> dict[str, Any]:
-    """Per-site choices and costs, totals with basis and source, the circuits used, and the fault curves."""
+    """What `best/details.json` holds.
+
+    Args:
+        prepared: names the sites.
+        plan: the selected one.
+        exact: cost of the exact 8-bit network.
+        cost: cost of the plan.
+        hardware: what lies behind both costs, by the same names as the totals.
+        faults: campaigns by network.
+
+    Returns:
+        Per-site choices and costs, totals with basis and source, the element and what each site makes the machine do,
+        the circuits used, and the fault curves.
+    """
     return {
         "sites": [_site_row(site, plan, exact, cost) for site in prepared.sites],
         "totals": {"int8_exact": _totals(exact), "approximated": _totals(cost)},
+        "hardware": {name: to_json(found) for name, found in hardware.items()},
         "circuits": _circuits(plan),
         "faults": {name: to_json(list(found)) for name, found in faults.items()},
     }
@@ -169,7 +193,8 @@ def _components(cost: Cost, site: str) -> dict[str, Any]:
 
 
 def _totals(cost: Cost) -> dict[str, Any]:
-    return {name: to_json(getattr(cost, name)) for name in ("energy_pj", "area_um2", "latency_cycles", "memory_bits")}
+    names = ("energy_pj", "area_um2", "latency_cycles", "memory_bits", "time_s", "resources")
+    return {name: to_json(getattr(cost, name)) for name in names}
 
 
 def circuits_of(plan: Plan) -> dict[str, list[str]]:

@@ -25,6 +25,7 @@ from laxity.core.plan import Plan
 from laxity.core.records import Evaluation, Reliability
 from laxity.core.space import Space
 from laxity.emulate.weights import save_state
+from laxity.evaluation.cost import demands
 from laxity.evaluation.evaluator import Evaluator, Setup, versions
 from laxity.evaluation.quality import predict
 from laxity.evaluation.reliability import bit_error_sweep
@@ -32,6 +33,7 @@ from laxity.rtl.vectors import write_rtl
 from laxity.run import Journal, make_executor
 from laxity.search.driver import Budget, Outcome, search
 from laxity.search.pool import Pool
+from laxity.targets import Breakdown
 from laxity.task.task import Task
 
 Progress = Callable[[str, int, int, Evaluation | None], None]
@@ -212,6 +214,15 @@ class _Finish:
         self._tell("faults in stored weights", len(networks), len(networks))
         return found
 
+    def hardware(self) -> dict[str, Breakdown]:
+        """What lies behind the costs of the exact 8-bit network and of the plan."""
+        networks = {"int8_exact": (self.exact_model, self.evaluator.base), "approximated": (self.model, self.plan)}
+        inputs, seed = self.evaluator.inputs[0], self.config.seed
+        return {
+            label: self.evaluator.target.breakdown(demands(model, plan, inputs, seed=seed))
+            for label, (model, plan) in networks.items()
+        }
+
     def write(self, folder: RunFolder, result: Mapping[str, Any], command: str) -> None:
         """Write plan, weights, figures, circuits and report, then drop what is no longer needed."""
         faults = self.faults()
@@ -222,8 +233,10 @@ class _Finish:
         folder.write("best/plan.json", self.plan.to_json())
         save_state(self.model, folder.best / "model.safetensors")
         folder.write("best/metrics.json", result)
-        prepared = self.evaluator.prepared
-        folder.write("best/details.json", tables.details(prepared, self.plan, self.exact_cost, self.cost, faults))
+        details = tables.details(
+            self.evaluator.prepared, self.plan, self.exact_cost, self.cost, self.hardware(), faults
+        )
+        folder.write("best/details.json", details)
         for name in tables.circuits_of(self.plan) or [EXACT_MULTIPLIER]:
             multiplier = catalogue.get(name)
             if multiplier.circuit is not None:

@@ -16,7 +16,7 @@ def print_result(metrics: Mapping[str, Any], report: Path | None = None) -> None
         metrics: content of ``metrics.json``, or what `evaluate_saved` returns.
         report: path of the report, or None.
     """
-    from laxity.artifacts.report.wording import duration, percent, quantity, signed_points
+    from laxity.artifacts.report.wording import duration, number, percent, quantity, signed_points
 
     energy = metrics["energy_pj"]
     split = f"{metrics['split']} split, {metrics['samples']} samples"
@@ -33,6 +33,7 @@ def print_result(metrics: Mapping[str, Any], report: Path | None = None) -> None
         ("energy, approximated", quantity(energy["approximated"], "pJ"), "per inference"),
         ("energy ratio", f"{energy['ratio']:.4f}", "approximated over exact 8-bit"),
     ]
+    rows += [(name.upper(), number(value, 6), note) for name, value, note in _resources(metrics)]
     for level, ratio in _levels(metrics).items():
         value = "none" if ratio is None else f"{ratio:.4f}"
         rows.append((f"energy ratio, {level}", value, "best plan within the budget"))
@@ -41,6 +42,14 @@ def print_result(metrics: Mapping[str, Any], report: Path | None = None) -> None
     emit_table([f"{metrics['task']} on {metrics['target']}", "value", split], rows)
     if report is not None:
         write(f"\nreport: {report}\n")
+
+
+def _resources(metrics: Mapping[str, Any]) -> list[tuple[str, float, str]]:
+    from laxity.artifacts.report.wording import number
+
+    found = metrics.get("resources", {"int8_exact": {}, "approximated": {}})
+    exact = found["int8_exact"]
+    return [(n, v, f"of the device; exact 8-bit {number(exact[n], 6)}") for n, v in found["approximated"].items()]
 
 
 def _levels(metrics: Mapping[str, Any]) -> dict[str, float | None]:

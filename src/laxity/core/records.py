@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from laxity.core.errors import RunError
@@ -41,13 +41,19 @@ class Cost:
 
     Attributes:
         energy_parts_pj: (site, component, estimate in pJ), the only place where energy is stored.
-        area_um2, latency_cycles, memory_bits: whole accelerator, one sample, stored model.
+        area_um2, latency_cycles, memory_bits: whole accelerator, one sample, stored model. The area is 0 where the
+            silicon is given and `resources` are taken of it.
+        resources: parts of a given device that the machine takes, for example ``"lut"``, each with a unit such as
+            ``"LUT"``.
+        time_s: time of one sample in s, where the description states a clock for it.
     """
 
     energy_parts_pj: tuple[tuple[str, str, Estimate], ...]
     area_um2: Estimate
     latency_cycles: Estimate
     memory_bits: Estimate
+    resources: Mapping[str, Estimate] = field(default_factory=dict)
+    time_s: Estimate | None = None
 
     @property
     def energy_pj(self) -> Estimate:

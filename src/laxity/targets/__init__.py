@@ -1,8 +1,8 @@
 """Targets: machines that turn demands into energy, area, latency and memory. No torch here."""
 
 from laxity.targets import fpga_groups, mac_array, spatial_array
+from laxity.targets.breakdown import Breakdown, Element, SiteUse
 from laxity.targets.description import Constant, ConstantSpec, Description, Schema
-from laxity.targets.resources import ResourceCost
 from laxity.targets.target import COST_MODELS, Target, load_target, target_names
 
 BUILT_IN_MODELS = (mac_array.MacArray, spatial_array.SpatialArrayModel, fpga_groups.FpgaMacGroups)
@@ -11,11 +11,13 @@ BUILT_IN_MODELS = (mac_array.MacArray, spatial_array.SpatialArrayModel, fpga_gro
 __all__ = [
     "BUILT_IN_MODELS",
     "COST_MODELS",
+    "Breakdown",
     "Constant",
     "ConstantSpec",
     "Description",
-    "ResourceCost",
+    "Element",
     "Schema",
+    "SiteUse",
     "Target",
     "load_target",
     "target_names",

@@ -36,13 +36,15 @@ from typing import ClassVar, cast
 from laxity.core.demand import Demand
 from laxity.core.errors import TargetError
 from laxity.core.estimate import Basis, Estimate
+from laxity.core.records import Cost
+from laxity.targets.assemble import assemble
+from laxity.targets.breakdown import Breakdown, SiteUse
 from laxity.targets.checks import check_network, exact_sum_bits, fitting_unit
 from laxity.targets.dataflow import BufferSizes, DramTraffic, dram_traffic
 from laxity.targets.description import ConstantSpec, Description, Options, Schema
 from laxity.targets.fpga_units import LutSource, core_figures
 from laxity.targets.mac_groups import Arrangement, Group, Published, most_units, totals
 from laxity.targets.pe_design import Unit, core_circuit, is_composed
-from laxity.targets.resources import NO_AREA, ResourceCost
 from laxity.targets.target import COST_MODELS, Target
 
 COMPONENTS = ("control", "multiplier", "dram")
@@ -50,6 +52,11 @@ COMPONENTS = ("control", "multiplier", "dram")
 
 BLOCK_BITS = 36 * 1024
 """Bits of a memory block. Source: AMD DS190, Zynq-7000 overview."""
+
+NO_AREA = Estimate.point(
+    0, "um2", Basis.MODELLED, "no area of its own: the device is given, and what is taken of it is counted in resources"
+)
+"""Area of a design on a device that exists already."""
 
 REFERENCE, SMALLEST = Unit("dadda8"), Unit("dadda3")
 """Exact cores of bfloat16 with 7 and with 2 mantissa bits, the leading one included."""
@@ -112,7 +119,7 @@ class FpgaMacGroups(Target):
         """What `has_circuit` accepts, for messages."""
         return f"{super().arithmetic_words}, integer products composed of narrower ones, bfloat16"
 
-    def cost(self, demands: Sequence[Demand]) -> ResourceCost:
+    def cost(self, demands: Sequence[Demand]) -> Cost:
         """Cost of one sample with resources; see `Target.cost` and the module for what is counted.
 
         Raises:
@@ -120,32 +127,47 @@ class FpgaMacGroups(Target):
             RegistryError, CircuitError: the catalogue has no such multiplier.
             ToolError: ``lut_source`` is ``"yosys"`` and Yosys is missing.
         """
-        check_network(self.name, demands)
-        self.check_arithmetic(demands)
-        units = [unit_of(d) for d in demands]
-        arrangement = self._arrangement(demands, units)
-        moved = dram_traffic(demands, BufferSizes(0, BLOCK_BITS * self.constants.count("memory.activation_blocks")))
-        parts: list[tuple[str, str, Estimate]] = []
-        for demand, unit, t in zip(demands, units, moved, strict=True):
-            energies = self._energies(demand, unit, t)
-            parts += [(demand.site, name, e) for name, e in zip(COMPONENTS, energies, strict=True)]
-        cycles = sum(-(-demand.macs // arrangement.units) for demand in demands)
+        arrangement = self._arrangement(demands)
+        energies = [self._energies(demand, t) for demand, t in zip(demands, self._moved(demands), strict=True)]
+        cycles = sum(arrangement.cycles(demand.macs) for demand in demands)
         words = f"executed products over {arrangement.units} units, layer after layer"
-        latency = Estimate.point(cycles, "cycles", Basis.MODELLED, words)
         clock = self.constants.constant("device.clock")
-        return ResourceCost(
-            energy_parts_pj=tuple(parts),
+        return assemble(
+            demands,
+            COMPONENTS,
+            energies,
             area_um2=NO_AREA,
-            latency_cycles=latency,
-            memory_bits=Estimate.point(
-                sum(d.weight_storage_bits for d in demands),
-                "bit",
-                Basis.MEASURED,
-                "stored weights and indices, counted",
-            ),
+            latency_cycles=Estimate.point(cycles, "cycles", Basis.MODELLED, words),
             resources=self._resources(demands, arrangement),
             time_s=Estimate.point(cycles / clock.value * 1e-6, "s", Basis.MODELLED, f"{words}; {clock.source}"),
         )
+
+    def breakdown(self, demands: Sequence[Demand]) -> Breakdown:
+        """What each site makes the units do; energies rest on uniform operands here, whatever was sampled.
+
+        Raises:
+            TargetError, RegistryError, CircuitError, ToolError: as `cost`.
+        """
+        arrangement = self._arrangement(demands)
+        uses = []
+        for demand, moved in zip(demands, self._moved(demands), strict=True):
+            cycles = arrangement.cycles(demand.macs)
+            energies = zip(COMPONENTS[:2], self._energies(demand, moved), strict=False)
+            uses.append(
+                SiteUse(
+                    site=demand.site,
+                    unit=unit_of(demand).name,
+                    macs=demand.macs,
+                    cycles=int(cycles),
+                    utilisation=demand.macs / (cycles * arrangement.units) if cycles else 0.0,
+                    moved_bits={"dram": moved.bits},
+                    product_pj={name: e.value / demand.macs for name, e in energies} if demand.macs else {},
+                )
+            )
+        return Breakdown(sites=tuple(uses))
+
+    def _moved(self, demands: Sequence[Demand]) -> list[DramTraffic]:
+        return dram_traffic(demands, BufferSizes(0, BLOCK_BITS * self.constants.count("memory.activation_blocks")))
 
     def unit_lut(self, unit: Unit, sum_bits: int, *, bfloat: bool = False) -> Estimate:
         """Look-up tables of a multiply-accumulate unit.
@@ -168,8 +190,11 @@ class FpgaMacGroups(Target):
         rest = max(0.0, self.published.unit_lut - core_figures(SMALLEST, self._source).lut.value)
         return Estimate.point(rest, "LUT", Basis.SCALED, f"unit by the slope of table 4.7; {self.published.lut.source}")
 
-    def _arrangement(self, demands: Sequence[Demand], units: Sequence[Unit]) -> Arrangement:
-        """The groups, and how many units each has."""
+    def _arrangement(self, demands: Sequence[Demand]) -> Arrangement:
+        """Check the demands; the groups, and how many units each has."""
+        check_network(self.name, demands)
+        self.check_arithmetic(demands)
+        units = [unit_of(d) for d in demands]
         widths: dict[tuple[int, int, bool], list[int]] = {}
         for position, demand in enumerate(demands):
             widths.setdefault((demand.input_bits, demand.weight_bits, is_bfloat(demand)), []).append(position)
@@ -211,8 +236,9 @@ class FpgaMacGroups(Target):
         lut = Estimate.total([*cores.values(), *beside], "LUT")
         return Group(tuple(d.site for d in demands), lut, flip_flops)
 
-    def _energies(self, demand: Demand, unit: Unit, t: DramTraffic) -> list[Estimate]:
+    def _energies(self, demand: Demand, t: DramTraffic) -> list[Estimate]:
         """One estimate for each of `COMPONENTS`."""
+        unit = unit_of(demand)
         core, exact = core_figures(unit, self._source), core_figures(REFERENCE, self._source)
         constant = self.constants.constant("energy.multiplier")
         basis = max(constant.basis, Basis.SCALED, core.lut.basis, key=lambda b: b.rank)

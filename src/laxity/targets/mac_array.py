@@ -46,6 +46,8 @@ from laxity.core.errors import CircuitError, RegistryError, TargetError
 from laxity.core.estimate import Basis, Estimate
 from laxity.core.records import Cost
 from laxity.core.serial import to_json
+from laxity.targets.assemble import assemble
+from laxity.targets.breakdown import Breakdown, Element, SiteUse
 from laxity.targets.checks import check_network, exact_sum_bits, fitting_unit
 from laxity.targets.dataflow import ArrayShape, BufferSizes, Counts, Traffic, count, traffic
 from laxity.targets.description import ConstantSpec, Description, Options, Schema
@@ -138,21 +140,52 @@ class MacArray(Target):
             TargetError: no demands, a site twice, operands or sums too wide, or a multiplier that misses the clock.
             RegistryError, CircuitError: the catalogue has no such multiplier.
         """
+        design, work = self._design(demands), self._work(demands)
+        energies = [
+            [*self._array_energies(d, n, design), *self._memory_energies(d, n, t), self._leakage(n.cycles, design)]
+            for d, n, t in work
+        ]
+        cycles = sum(n.cycles for _, n, _ in work)
+        latency = Estimate.point(cycles, "cycles", Basis.MODELLED, self._latency_source())
+        return assemble(demands, COMPONENTS, energies, area_um2=self._area(design), latency_cycles=latency)
+
+    def breakdown(self, demands: Sequence[Demand]) -> Breakdown:
+        """The element, and what each site makes the array do.
+
+        Raises:
+            TargetError, RegistryError, CircuitError: as `cost`.
+        """
         design = self._design(demands)
+        period_ns = 1e3 / self.constants.value("array.clock")
+        elements = self.shape.rows * self.shape.columns
+        element = Element.of(design, elements, self.constants.value("registers.timing"), period_ns)
+        return Breakdown(element, tuple(self._use(d, n, t, design) for d, n, t in self._work(demands)))
+
+    def _work(self, demands: Sequence[Demand]) -> list[tuple[Demand, Counts, Traffic]]:
+        """Every site with what it counts and moves."""
         counts = [count(d, self.shape) for d in demands]
-        moved = traffic(demands, counts, self.sizes)
-        parts: list[tuple[str, str, Estimate]] = []
-        for demand, n, t in zip(demands, counts, moved, strict=True):
-            energies = self._array_energies(demand, n, design) + self._memory_energies(demand, n, t)
-            energies.append(self._leakage(n.cycles, design))
-            parts += [(demand.site, name, e) for name, e in zip(COMPONENTS, energies, strict=True)]
-        cycles = sum(n.cycles for n in counts)
-        stored = sum(d.weight_storage_bits for d in demands)
-        return Cost(
-            energy_parts_pj=tuple(parts),
-            area_um2=self._area(design),
-            latency_cycles=Estimate.point(cycles, "cycles", Basis.MODELLED, self._latency_source()),
-            memory_bits=Estimate.point(stored, "bit", Basis.MEASURED, "stored weights and indices, counted"),
+        return list(zip(demands, counts, traffic(demands, counts, self.sizes), strict=True))
+
+    def _use(self, demand: Demand, n: Counts, t: Traffic, design: PeDesign) -> SiteUse:
+        def per_product(of: Demand) -> dict[str, float]:
+            found = zip(COMPONENTS, self._array_energies(of, n, design), strict=False)
+            return {name: e.value / demand.macs for name, e in found} if demand.macs else {}
+
+        return SiteUse(
+            site=demand.site,
+            unit=Unit.of(demand).name,
+            macs=demand.macs,
+            cycles=n.cycles,
+            utilisation=n.utilisation,
+            moved_bits={
+                "weight_buffer": t.weight_read_bits + t.weight_write_bits,
+                "activation_buffer": t.activation_read_bits + t.activation_write_bits,
+                "accumulator_memory": 2 * n.accumulator_words * demand.accumulator_bits,
+                "dram": t.dram_bits,
+            },
+            product_pj=per_product(demand),
+            uniform_pj=per_product(replace(demand, trace=None)),
+            sampled=demand.trace is not None,
         )
 
     def sum_bits(self, demand: Demand) -> int:

@@ -103,6 +103,10 @@ class Arrangement:
     groups: tuple[Group, ...]
     units: int
 
+    def cycles(self, macs: float) -> float:
+        """Cycles in which one group works off so many products."""
+        return -(-macs // self.units)
+
 
 def totals(groups: Sequence[Group], units: int, published: Published) -> tuple[Estimate, Estimate]:
     """Tables and flip-flops of some groups with so many units each."""

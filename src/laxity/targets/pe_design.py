@@ -43,6 +43,8 @@ class PeDesign:
         leakage_nw: leakage power.
         clock_energy_pj: energy of one clock cycle of all flip-flops, none gated.
         delay_ns: slowest combinational path of any unit.
+        area_parts_um2: the area by part: ``multiplier``, ``adder``, ``selection``, ``registers``.
+        unit_delay_ns: slowest combinational path of each unit.
     """
 
     elements: Mapping[str, ProcessingElement]
@@ -51,6 +53,8 @@ class PeDesign:
     leakage_nw: float
     clock_energy_pj: float
     delay_ns: float
+    area_parts_um2: Mapping[str, float]
+    unit_delay_ns: Mapping[str, float]
 
 
 def core_widths(multiplier: str) -> tuple[int, int]:
@@ -202,22 +206,26 @@ def pe_design(units: tuple[str | Unit, ...], accumulator_bits: int, flow: Flow =
     elements = {u.name: unit_element(u, accumulator_bits, flow) for u in wanted}
     cores = _largest({(u.name, u.core_name): elements[u.name] for u in wanted}, core=True)
     adders = _largest({(u.name, u.adder_name): elements[u.name] for u in wanted}, core=False)
-    parts = [
-        *(_count(e.circuit, core=True) for e in cores),
-        *(_count(e.circuit, core=False) for e in adders),
-        _isolation_cells(cores),
-        _adder_isolation_cells(adders),
-    ]
+    groups = {
+        "multiplier": [_count(e.circuit, core=True) for e in cores],
+        "adder": [_count(e.circuit, core=False) for e in adders],
+        "selection": [_isolation_cells(cores), _adder_isolation_cells(adders)],
+    }
+    parts = [cells for group in groups.values() for cells in group]
     operands = [max(e.core.port(name).width for e in cores) for name in ("a", "b")]
     flip_flops = sum(operands) + 2 + accumulator_bits
     flip_flop = library.flip_flop
+    areas = {name: math.fsum(_area_um2(cells, library) for cells in group) for name, group in groups.items()}
+    delays = {name: e.delay_ns(library) for name, e in elements.items()}
     return PeDesign(
         elements=MappingProxyType(elements),
         flip_flops=flip_flops,
         area_um2=math.fsum(_area_um2(cells, library) for cells in parts) + flip_flops * flip_flop.area_um2,
         leakage_nw=math.fsum(_leakage_nw(cells, library) for cells in parts) + flip_flops * flip_flop.leakage_nw,
         clock_energy_pj=flip_flops * library.clock_energy_fj() * 1e-3,
-        delay_ns=max(e.delay_ns(library) for e in elements.values()),
+        delay_ns=max(delays.values()),
+        area_parts_um2=MappingProxyType(areas | {"registers": flip_flops * flip_flop.area_um2}),
+        unit_delay_ns=MappingProxyType(delays),
     )
 
 

@@ -24,6 +24,7 @@ modelled.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from laxity.circuits.pe import MAX_ACCUMULATOR_BITS
@@ -31,6 +32,8 @@ from laxity.core.demand import Demand, OperandTrace
 from laxity.core.errors import TargetError
 from laxity.core.estimate import Basis, Estimate
 from laxity.core.records import Cost
+from laxity.targets.assemble import assemble
+from laxity.targets.breakdown import Breakdown, Element, SiteUse
 from laxity.targets.checks import check_network, exact_sum_bits, fitting_unit
 from laxity.targets.dataflow import BufferSizes, DramTraffic, dram_traffic
 from laxity.targets.description import ConstantSpec, Description, Schema
@@ -105,25 +108,47 @@ class SpatialArrayModel(Target):
             TargetError: no demands, a site twice, an arithmetic without circuit, or operands too wide.
             RegistryError, CircuitError: the catalogue has no such multiplier.
         """
-        check_network(self.name, demands)
-        self.check_arithmetic(demands)
-        units = [fitting_unit(d) for d in demands]
-        for demand, unit in zip(demands, units, strict=True):
-            self._check_width(f"site {demand.site!r}", unit)
-        design = self._design(demands, units)
-        counts = [reuse(d, self.array) for d in demands]
-        moved = dram_traffic(demands, BufferSizes(0, 8 * self.constants.count("global_buffer.capacity")))
-        parts: list[tuple[str, str, Estimate]] = []
-        for demand, unit, n, t in zip(demands, units, counts, moved, strict=True):
-            energies = self._energies(demand, unit, design, n, t)
-            parts += [(demand.site, name, e) for name, e in zip(COMPONENTS, energies, strict=True)]
-        stored = sum(d.weight_storage_bits for d in demands)
-        cycles = sum(n.cycles for n in counts)
-        return Cost(
-            energy_parts_pj=tuple(parts),
-            area_um2=self._area(design),
-            latency_cycles=Estimate.point(cycles, "cycles", Basis.MODELLED, self._latency_source()),
-            memory_bits=Estimate.point(stored, "bit", Basis.MEASURED, "stored weights and indices, counted"),
+        design, work = self._design(demands), self._work(demands)
+        energies = [
+            [self._mac(d, design), *(self.access(level, bits) for level, bits in self._moved_bits(d, n, t).items())]
+            for d, n, t in work
+        ]
+        cycles = sum(n.cycles for _, n, _ in work)
+        latency = Estimate.point(cycles, "cycles", Basis.MODELLED, self._latency_source())
+        return assemble(demands, COMPONENTS, energies, area_um2=self._area(design), latency_cycles=latency)
+
+    def breakdown(self, demands: Sequence[Demand]) -> Breakdown:
+        """The element, and what each site makes the array do.
+
+        Raises:
+            TargetError, RegistryError, CircuitError: as `cost`.
+        """
+        design = self._design(demands)
+        element = Element.of(design, self.array.rows * self.array.columns)
+        return Breakdown(element, tuple(self._use(d, n, t, design) for d, n, t in self._work(demands)))
+
+    def _work(self, demands: Sequence[Demand]) -> list[tuple[Demand, Reuse, DramTraffic]]:
+        """Every site with what it counts and moves."""
+        sizes = BufferSizes(0, 8 * self.constants.count("global_buffer.capacity"))
+        return [
+            (demand, reuse(demand, self.array), moved)
+            for demand, moved in zip(demands, dram_traffic(demands, sizes), strict=True)
+        ]
+
+    def _use(self, demand: Demand, n: Reuse, t: DramTraffic, design: PeDesign) -> SiteUse:
+        def per_product(of: Demand) -> dict[str, float]:
+            return {"mac": self._mac(of, design).value / demand.macs} if demand.macs else {}
+
+        return SiteUse(
+            site=demand.site,
+            unit=fitting_unit(demand).name,
+            macs=demand.macs,
+            cycles=n.cycles,
+            utilisation=n.utilisation,
+            moved_bits=self._moved_bits(demand, n, t),
+            product_pj=per_product(demand),
+            uniform_pj=per_product(replace(demand, trace=None)),
+            sampled=demand.trace is not None,
         )
 
     def sum_bits(self, demand: Demand) -> int:
@@ -155,8 +180,13 @@ class SpatialArrayModel(Target):
                 "narrower multiplier"
             )
 
-    def _design(self, demands: Sequence[Demand], units: Sequence[Unit]) -> PeDesign:
-        """The element that all sites share; its adder is as wide as the widest sum over a whole reduction."""
+    def _design(self, demands: Sequence[Demand]) -> PeDesign:
+        """Check the demands and design the element that they share, with an adder for the widest sum."""
+        check_network(self.name, demands)
+        self.check_arithmetic(demands)
+        units = [fitting_unit(d) for d in demands]
+        for demand, unit in zip(demands, units, strict=True):
+            self._check_width(f"site {demand.site!r}", unit)
         widths = [exact_sum_bits(d, sum(u.widths), d.reduction) for d, u in zip(demands, units, strict=True)]
         return pe_design(tuple(sorted(set(units), key=lambda unit: unit.name)), min(MAX_ACCUMULATOR_BITS, max(widths)))
 
@@ -166,8 +196,9 @@ class SpatialArrayModel(Target):
         pe = unit_element(Unit(f"dadda{self._bits}"), sums)
         return _switching_pj(CACHE.mac_energy(pe, uniform_trace(self._bits, self._bits, self.array.rows)))
 
-    def _mac(self, demand: Demand, unit: Unit, design: PeDesign) -> Estimate:
+    def _mac(self, demand: Demand, design: PeDesign) -> Estimate:
         """Executed products times the energy of the site's element."""
+        unit = fitting_unit(demand)
         trace: OperandTrace | None = demand.trace
         sampled, basis = trace is not None, Basis.SCALED
         if trace is None:
@@ -185,8 +216,8 @@ class SpatialArrayModel(Target):
         weakest = max(basis, constant.basis, key=lambda b: b.rank)
         return Estimate.point(constant.value * found / self._exact_pj() * demand.macs, "pJ", weakest, source)
 
-    def _energies(self, demand: Demand, unit: Unit, design: PeDesign, n: Reuse, t: DramTraffic) -> list[Estimate]:
-        """One estimate for each of `COMPONENTS`."""
+    def _moved_bits(self, demand: Demand, n: Reuse, t: DramTraffic) -> dict[str, float]:
+        """Bits read and written at each level of memory, in the order of `COMPONENTS`."""
         sum_bits = self.sum_bits(demand)
         fills = n.weight_fills * demand.weight_bits + n.input_fills * demand.input_bits
         registers = demand.macs * (demand.weight_bits + demand.input_bits + 2 * sum_bits) + fills
@@ -196,13 +227,12 @@ class SpatialArrayModel(Target):
             buffered += demand.weight_storage_bits * (demand.calls + 1)  # written once, read in every call
         else:
             buffered += n.weight_reads * demand.weight_bits
-        return [
-            self._mac(demand, unit, design),
-            self.access("register_file", registers),
-            self.access("inter_element", fills + n.sum_hops * sum_bits),
-            self.access("global_buffer", buffered + t.input_bits),
-            self.access("dram", t.bits),
-        ]
+        return {
+            "register_file": registers,
+            "inter_element": fills + n.sum_hops * sum_bits,
+            "global_buffer": buffered + t.input_bits,
+            "dram": t.bits,
+        }
 
     def _area(self, design: PeDesign) -> Estimate:
         elements = self.array.rows * self.array.columns

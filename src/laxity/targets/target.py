@@ -14,6 +14,7 @@ from laxity.core.errors import RegistryError, TargetError
 from laxity.core.records import Cost
 from laxity.core.registry import Registry, did_you_mean
 from laxity.core.serial import content_key
+from laxity.targets.breakdown import Breakdown
 from laxity.targets.description import (
     Description,
     Options,
@@ -106,6 +107,18 @@ class Target(ABC):
         Raises:
             TargetError: the machine cannot run a demand; names the site and the reason.
         """
+
+    def breakdown(self, demands: Sequence[Demand]) -> Breakdown:
+        """What lies behind the cost, for people to look at; empty unless the cost model says more.
+
+        Args:
+            demands: as for `cost`.
+
+        Raises:
+            TargetError: as `cost`.
+        """
+        del demands
+        return Breakdown()
 
 
 COST_MODELS: Registry[type[Target]] = Registry("cost model", "laxity.targets")

@@ -13,7 +13,6 @@ from laxity.core.estimate import Estimate
 from laxity.core.op import Op, Site
 from laxity.core.records import Cost
 from laxity.core.serial import canonical, to_json
-from laxity.targets.resources import ResourceCost
 from laxity.targets.target import Target
 
 _SLACK = 1e-9
@@ -79,10 +78,10 @@ def _figures(cost: Cost) -> Iterator[tuple[str, Estimate, str]]:
     yield "area", cost.area_um2, "um2"
     yield "latency", cost.latency_cycles, "cycles"
     yield "memory", cost.memory_bits, "bit"
-    if isinstance(cost, ResourceCost):
+    if cost.time_s is not None:
         yield "time", cost.time_s, "s"
-        for name, estimate in cost.resources.items():
-            yield f"resource {name!r}", estimate, estimate.unit or "a unit"
+    for name, estimate in cost.resources.items():
+        yield f"resource {name!r}", estimate, estimate.unit or "a unit"
 
 
 def _figure_problems(cost: Cost) -> Iterator[str]:

@@ -13,7 +13,7 @@ from laxity.core.demand import Demand
 from laxity.core.errors import TargetError
 from laxity.core.estimate import Basis, Estimate
 from laxity.core.records import Cost
-from laxity.targets import ConstantSpec, ResourceCost, Target, load_target
+from laxity.targets import ConstantSpec, Target, load_target
 from laxity.targets.description import resolve
 from laxity.testing.target import check_target, example_demands
 
@@ -102,9 +102,7 @@ def test_every_kind_of_fault_is_found(description, change, fragment):
 )
 def test_faults_of_resources_are_found(description, resources, time_s, fragment):
     def change(cost, demands, calls):
-        return ResourceCost(
-            cost.energy_parts_pj, cost.area_um2, cost.latency_cycles, cost.memory_bits, resources, time_s
-        )
+        return replace(cost, resources=resources, time_s=time_s)
 
     with pytest.raises(TargetError, match=fragment):
         check_target(Wrong(description, change))

@@ -8,7 +8,6 @@ import laxity as lx
 from laxity.core.errors import TargetError
 from laxity.core.estimate import Basis
 from laxity.evaluation.evaluator import Evaluator, Setup
-from laxity.targets import ResourceCost
 from laxity.techniques import BFloat16, CircuitAccumulator, CircuitMultiplier, ComposedProduct, Integer
 
 pytestmark = pytest.mark.slow
@@ -50,7 +49,6 @@ def test_bfloat16_has_a_price_on_the_device_for_which_it_was_published_only(eval
     zynq, eyeriss = evaluators["zynq"], evaluators["eyeriss"]
     plan = zynq.base.with_("conv2", BFloat16(2, 3))
     cost = zynq.cost(plan, zynq.model(plan))
-    assert isinstance(cost, ResourceCost)
     assert cost.resources["units"].value in (32, 64, 128, 256)
     assert cost.by_component()["control"].basis is Basis.SCALED
     with pytest.raises(TargetError, match="'conv2' computes floating-point products E8M3 x E8M2"):
