@@ -23,6 +23,7 @@ from laxity.cli.optimize import optimize
 from laxity.cli.report import report
 from laxity.cli.rtl import rtl
 from laxity.cli.sites import sites
+from laxity.cli.traces import traces
 from laxity.cli.train import train
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "rtl": rtl,
     "train": train,
     "sites": sites,
+    "traces": traces,
     "list": list_names,
     "doctor": doctor,
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,15 +9,14 @@ import typer
 from laxity.cli import arguments as shared
 from laxity.cli.output import emit_json, emit_table
 from laxity.cli.progress import progress
-from laxity.core.errors import ConfigError, RunError
+from laxity.cli.subject import load_subject
+from laxity.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
 
     from laxity.core.records import Reliability
     from laxity.task import Task
-
-_NOT_RUN = re.compile(r"[^:]*/[^:]*")
 
 
 def faults(
@@ -85,20 +82,8 @@ def _rates(text: str) -> list[float]:
 
 def _networks(subject: str, options: dict[str, Any], device: str | None) -> tuple[Task, dict[str, nn.Module]]:
     """The networks to judge: of a saved run, or of a task."""
-    from laxity.artifacts.verify import load_saved
-    from laxity.evaluation.evaluator import Evaluator, Setup
-
-    if Path(subject).is_dir():
-        if options:
-            given = ", ".join("--" + key.replace("_", "-") for key in options)
-            raise ConfigError(f"{given} cannot be used with the run {subject}, which names its own task; leave it out")
-        saved = load_saved(Path(subject), device=device)
-        evaluator, approximated = saved.evaluator, {"approximated": saved.model}
-    elif _NOT_RUN.fullmatch(subject) and not subject.endswith(".toml"):
-        raise RunError(f"there is no run folder {subject}; give the folder of a finished run, or a task")
-    else:
-        setup = Setup({"spec": subject, **options}, "mac-array-45nm", device or "cpu")
-        evaluator, approximated = Evaluator(setup), {}
+    evaluator, model = load_subject(subject, options, device)
+    approximated = {} if model is None else {"approximated": model}
     exact = evaluator.model(evaluator.base)
     return evaluator.task, {"original": evaluator.prepared.model, "int8_exact": exact, **approximated}
 

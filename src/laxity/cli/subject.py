@@ -1,0 +1,43 @@
+"""What commands on a task or a finished run are about."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from laxity.core.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from laxity.evaluation.evaluator import Evaluator
+
+_NOT_RUN = re.compile(r"[^:]*/[^:]*")
+
+
+def load_subject(subject: str, options: dict[str, Any], device: str | None) -> tuple[Evaluator, nn.Module | None]:
+    """The evaluator of a task, or of a run together with its approximated model.
+
+    Args:
+        subject: name or description of a task, or the folder of a finished run.
+        options: arguments of the task; a run has its own.
+        device: where to compute; as in the run, or the CPU, if None.
+
+    Raises:
+        ConfigError: options for a run.
+        RunError: there is no such folder, or as `load_saved`.
+        LaxityError: the task cannot be had.
+    """
+    from laxity.artifacts.verify import load_saved
+    from laxity.evaluation.evaluator import Evaluator, Setup
+
+    if Path(subject).is_dir():
+        if options:
+            given = ", ".join("--" + key.replace("_", "-") for key in options)
+            raise ConfigError(f"{given} cannot be used with the run {subject}, which names its own task; leave it out")
+        saved = load_saved(Path(subject), device=device)
+        return saved.evaluator, saved.model
+    if _NOT_RUN.fullmatch(subject) and not subject.endswith(".toml"):
+        raise RunError(f"there is no run folder {subject}; give the folder of a finished run, or a task")
+    return Evaluator(Setup({"spec": subject, **options}, "mac-array-45nm", device or "cpu")), None
