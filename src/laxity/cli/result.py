@@ -16,7 +16,7 @@ def print_result(metrics: Mapping[str, Any], report: Path | None = None) -> None
         metrics: content of ``metrics.json``, or what `evaluate_saved` returns.
         report: path of the report, or None.
     """
-    from laxity.artifacts.report.wording import duration, number, percent, quantity, signed_points
+    from laxity.artifacts.page.numbers import duration, number, percent, quantity, signed_points
 
     energy = metrics["energy_pj"]
     split = f"{metrics['split']} split, {metrics['samples']} samples"
@@ -45,7 +45,7 @@ def print_result(metrics: Mapping[str, Any], report: Path | None = None) -> None
 
 
 def _resources(metrics: Mapping[str, Any]) -> list[tuple[str, float, str]]:
-    from laxity.artifacts.report.wording import number
+    from laxity.artifacts.page.numbers import number
 
     found = metrics.get("resources", {"int8_exact": {}, "approximated": {}})
     exact = found["int8_exact"]
@@ -60,12 +60,12 @@ def _levels(metrics: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def _interval(value: Mapping[str, float]) -> str:
-    from laxity.artifacts.report.wording import percent
+    from laxity.artifacts.page.numbers import percent
 
     return f"95 % interval {percent(value['low'], 2)} .. {percent(value['high'], 2)}"
 
 
 def _budget(metrics: Mapping[str, Any]) -> str:
-    from laxity.artifacts.report.wording import signed_points
+    from laxity.artifacts.page.numbers import signed_points
 
     return f", budget {signed_points(metrics['max_drop'])}" if "max_drop" in metrics else ""

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from laxity.artifacts.report.charts.base import Chart, Json, axis, layout, legend_above
-from laxity.artifacts.report.wording import number
+from laxity.artifacts.page.chart import Chart, Json, axis, layout, legend_above
+from laxity.artifacts.page.numbers import number
 from laxity.circuits.comparison import EnergyByOperand, ErrorBins, ErrorMap
 from laxity.circuits.error_sums import FloatArray
 

@@ -1,39 +1,7 @@
 (() => {
   const front = JSON.parse(document.getElementById("points").textContent);
-  const figures = new Map();
-  for (const block of document.querySelectorAll("script[data-chart]")) {
-    figures.set(block.dataset.chart, JSON.parse(block.textContent));
-  }
-  const grids = new Map();
   const seen = new Set();
   const choice = { metric: front.metric, against: front.against, family: "" };
-
-  // Rows of 32-bit floats from compressed base64 text.
-  async function unpack(name, figure) {
-    if (grids.has(name)) return grids.get(name);
-    const bytes = Uint8Array.from(atob(figure.packed), (c) => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    const flat = new Float32Array(await new Response(stream).arrayBuffer());
-    const columns = figure.data[0].x.length;
-    const rows = figure.data[0].y.map((_, i) => flat.subarray(i * columns, (i + 1) * columns));
-    grids.set(name, rows);
-    return rows;
-  }
-
-  async function draw(name) {
-    const box = document.getElementById("chart-" + name);
-    const source = figures.get(name);
-    const grid = source.packed ? await unpack(name, source) : null;
-    const figure = laxity.adapt(laxity.themed({ data: source.data, layout: source.layout }), box);
-    if (grid) figure.data[0].z = grid;
-    await Plotly.react(box, figure.data, figure.layout, laxity.config);
-    label(box);
-  }
-
-  function label(box) {
-    const text = box.getAttribute("aria-label");
-    for (const svg of box.querySelectorAll("svg.main-svg")) svg.setAttribute("aria-label", text);
-  }
 
   // Circuits that no other beats, cheapest first; `at` reads error and cost.
   function best(rows, at) {
@@ -160,8 +128,7 @@
       hovermode: "closest",
       dragmode: window.matchMedia("(pointer: coarse)").matches || narrow ? false : "zoom",
     };
-    const themed = laxity.themed({ data, layout });
-    return Plotly.react(box, themed.data, themed.layout, laxity.config).then(() => label(box));
+    return laxity.plot(box, { data, layout });
   }
 
   // Ticks at powers of ten, and one named "exact" where circuits without error are drawn.
@@ -179,7 +146,7 @@
 
   function drawAll() {
     if (document.getElementById("chart-front")) drawFront();
-    for (const name of seen) draw(name);
+    for (const name of seen) laxity.draw(name);
   }
 
   for (const select of document.querySelectorAll("select[data-choice]")) {
@@ -197,12 +164,12 @@
         if (!entry.isIntersecting || seen.has(name)) continue;
         seen.add(name);
         watcher.unobserve(entry.target);
-        draw(name);
+        laxity.draw(name);
       }
     },
     { rootMargin: "800px" },
   );
-  for (const name of figures.keys()) watcher.observe(document.getElementById("chart-" + name));
+  for (const name of laxity.figures.keys()) watcher.observe(document.getElementById("chart-" + name));
   drawAll();
   document.documentElement.dataset.ready = "true";
   laxity.watch(drawAll);

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from laxity.artifacts.circuits import wording
 from laxity.artifacts.circuits.charts import bins_chart, energy_charts, map_charts
-from laxity.artifacts.inline import csp_hash, plotly_script, script_json
-from laxity.artifacts.report.charts.base import Chart
-from laxity.artifacts.report.wording import number
+from laxity.artifacts.page import render_document
+from laxity.artifacts.page.chart import Chart
+from laxity.artifacts.page.inline import script_json
+from laxity.artifacts.page.numbers import number
 from laxity.circuits.assess import SAMPLING, Sampling
 from laxity.circuits.cells import default_library
 from laxity.circuits.comparison import Comparison, Row, energy_by_operand, error_bins, error_map
@@ -78,47 +78,31 @@ def render_page(
     Raises:
         CircuitError: a circuit named in `detailed` is not in the comparison.
     """
-    script = f"{_asset('laxity.artifacts.report', 'theme.js')}\n{_asset('laxity.artifacts.circuits', 'circuits.js')}"
-    plotly = plotly_script()
     chosen = _chosen(comparison, detailed, most)
     sections = []
     for index, row in enumerate(chosen):
         progress(f"drawing {row.candidate.name} ({index + 1}/{len(chosen)})")
         sections.append(_section(row, index, comparison, operands, sampling))
     costs = _costs(comparison)
-    return _template().render(
-        comparison=comparison,
-        title=wording.title(comparison),
-        kind=comparison.rows[0].candidate.kind.replace(" x ", " × "),
-        pairs=wording.pairs(comparison),
-        metrics=wording.METRICS,
-        costs=costs,
-        columns=_columns(comparison, costs),
-        table=_table(comparison, costs, {s.row.candidate.name: s.anchor for s in sections}),
-        families=sorted({row.candidate.family for row in comparison.rows}),
-        points=script_json(_points(comparison, costs)),
-        sections=sections,
-        library=default_library(),
-        command=command,
-        version=metadata.version("laxity"),
-        style=Markup(
-            _asset("laxity.artifacts.report", "style.css") + _asset("laxity.artifacts.circuits", "circuits.css")
-        ),
-        script=Markup(script),
-        plotly=Markup(plotly),
-        script_hashes=[csp_hash(script), csp_hash(plotly)],
+    values = {
+        "comparison": comparison,
+        "title": wording.title(comparison),
+        "kind": comparison.rows[0].candidate.kind.replace(" x ", " × "),
+        "pairs": wording.pairs(comparison),
+        "metrics": wording.METRICS,
+        "costs": costs,
+        "columns": _columns(comparison, costs),
+        "table": _table(comparison, costs, {s.row.candidate.name: s.anchor for s in sections}),
+        "families": sorted({row.candidate.family for row in comparison.rows}),
+        "points": script_json(_points(comparison, costs)),
+        "sections": sections,
+        "library": default_library(),
+        "command": command,
+        "version": metadata.version("laxity"),
+    }
+    return render_document(
+        "laxity.artifacts.circuits", "template.html", values, styles=["circuits.css"], scripts=["circuits.js"]
     )
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: _asset("laxity.artifacts.circuits", name)),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
-    environment.filters["number"] = number
-    return environment.get_template("template.html")
 
 
 def write_page(path: Path, text: str) -> None:
@@ -225,7 +209,3 @@ def _points(comparison: Comparison, costs: list[wording.Quantity]) -> dict[str, 
             if row.figures is not None
         ],
     }
-
-
-def _asset(package: str, name: str) -> str:
-    return resources.files(package).joinpath(name).read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from laxity.artifacts.report.wording import THIN, number, quantity
+from laxity.artifacts.page.numbers import THIN, number, quantity
 from laxity.circuits.comparison import Comparison, Row
 from laxity.circuits.metrics import SampledMetrics
 

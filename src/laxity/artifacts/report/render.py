@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
-from laxity.artifacts.inline import csp_hash, plotly_script, script_json
+from laxity.artifacts.page import render_document
+from laxity.artifacts.page.chart import Chart
+from laxity.artifacts.page.inline import script_json
 from laxity.artifacts.report import tables, wording
-from laxity.artifacts.report.charts.base import Chart
 from laxity.artifacts.report.charts.circuit import circuit_chart
 from laxity.artifacts.report.charts.cost import component_chart, site_chart
 from laxity.artifacts.report.charts.faults import fault_chart
@@ -39,32 +38,16 @@ def render_report(run: Path) -> str:
         RunError: a file of the folder is missing or malformed; names it.
     """
     view = load_run(run)
-    script = f"{_asset('theme.js')}\n{_asset('report.js')}"
-    plotly = plotly_script()
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters.update(
-        percent=wording.percent,
-        number=wording.number,
-        quantity=wording.quantity,
-        duration=wording.duration,
-        points=wording.points,
-        signed_points=wording.signed_points,
-    )
-    return environment.get_template("template.html").render(
+    values = {
         **_words(view),
         **_tables(view),
-        charts=_charts(view),
-        circuits=[
+        "charts": _charts(view),
+        "circuits": [
             (use, tables.circuit_facts(use), _drawn(circuit_chart(use, index)))
             for index, use in enumerate(view.details.circuits)
         ],
-        style=Markup(_asset("style.css")),
-        script=Markup(script),
-        plotly=Markup(plotly),
-        script_hashes=[csp_hash(script), csp_hash(plotly)],
-    )
+    }
+    return render_document("laxity.artifacts.report", "template.html", values, scripts=["report.js"])
 
 
 def write_report(run: Path) -> Path:
@@ -98,6 +81,7 @@ def _words(view: RunView) -> dict[str, Any]:
     return {
         "view": view,
         "manifest": view.manifest,
+        "version": view.manifest.laxity,
         "metrics": view.metrics,
         "quality": view.front.baseline.quality,
         "baseline_ratio": recorded,
@@ -125,7 +109,3 @@ def _tables(view: RunView) -> dict[str, Any]:
         "stage_rows": tables.stage_rows(view),
         "options_text": tables.options_text(view.manifest),
     }
-
-
-def _asset(name: str) -> str:
-    return resources.files("laxity.artifacts.report").joinpath(name).read_text(encoding="utf-8")

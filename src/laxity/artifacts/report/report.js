@@ -1,33 +1,17 @@
 (() => {
-  const figures = new Map();
-  for (const block of document.querySelectorAll("script[data-chart]")) {
-    figures.set(block.dataset.chart, JSON.parse(block.textContent));
-  }
   const off = { level: new Set(), stage: new Set() };
   let whole = false;
 
-  function applyChoices(name, figure) {
-    if (name !== "front") return;
+  function applyChoices(figure, source) {
     for (const trace of figure.data) {
       if (trace.meta) trace.visible = !off.level.has(trace.meta.level) && !off.stage.has(trace.meta.stage);
     }
-    figure.layout.yaxis.range = [...(whole ? figure.views.all : figure.views.focus)];
+    figure.layout.yaxis.range = [...(whole ? source.views.all : source.views.focus)];
   }
 
-  function draw(name) {
-    const box = document.getElementById("chart-" + name);
-    const figure = laxity.themed(structuredClone(figures.get(name)));
-    applyChoices(name, figure);
-    laxity.adapt(figure, box);
-    const label = box.getAttribute("aria-label");
-    return Plotly.react(box, figure.data, figure.layout, laxity.config).then(() => {
-      for (const svg of box.querySelectorAll("svg.main-svg")) svg.setAttribute("aria-label", label);
-    });
-  }
-
-  const drawAll = () => [...figures.keys()].forEach(draw);
-  drawAll();
-  document.documentElement.dataset.ready = "true";
+  const draw = (name) => laxity.draw(name, name === "front" ? applyChoices : undefined);
+  const drawAll = () => Promise.all([...laxity.figures.keys()].map(draw));
+  drawAll().then(() => { document.documentElement.dataset.ready = "true"; });
   laxity.watch(drawAll);
 
   for (const chip of document.querySelectorAll(".chip")) {

@@ -7,9 +7,9 @@ import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from laxity.artifacts.page.numbers import duration, number, percent, quantity
 from laxity.artifacts.report.charts.cost import components
 from laxity.artifacts.report.load import CircuitUse, Manifest, RunView, SiteDetail
-from laxity.artifacts.report.wording import duration, number, percent, quantity
 from laxity.core.estimate import Basis, Estimate
 from laxity.core.slots import Slot
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from plotly import graph_objects
 
-from laxity.artifacts.report.charts.base import Chart, distinct, plain
+from laxity.artifacts.page.chart import Chart, distinct, plain
 from laxity.artifacts.report.charts.circuit import block_means, circuit_chart
 from laxity.artifacts.report.charts.cost import component_chart, site_chart
 from laxity.artifacts.report.charts.faults import fault_chart
@@ -34,7 +34,7 @@ def view(run_folder: Path) -> RunView:
 
 def themes() -> list[dict[str, str]]:
     """Colour variables of the light and of the dark theme, as the style sheet states them."""
-    css = resources.files("laxity.artifacts.report").joinpath("style.css").read_text()
+    css = resources.files("laxity.artifacts.page").joinpath("style.css").read_text()
     blocks = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)
     assert len(blocks) == 2
     return [dict(re.findall(r"--([a-z0-9]+): (#[0-9a-f]{6});", block)) for block in blocks]

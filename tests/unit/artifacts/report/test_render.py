@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from plotly.offline import get_plotlyjs
 
+from laxity.artifacts.page.inline import script_json
 from laxity.artifacts.report import render_report, write_report
-from laxity.artifacts.report.render import script_json
 from laxity.core.errors import RunError
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from laxity.artifacts.page import numbers
 from laxity.artifacts.report import wording
 from laxity.artifacts.report.load import load_run
 
-T = wording.THIN
+T = numbers.THIN
 
 
 @pytest.mark.parametrize(
@@ -28,12 +29,12 @@ T = wording.THIN
     ],
 )
 def test_number(value: float | None, digits: int, text: str) -> None:
-    assert wording.number(value, digits) == text
+    assert numbers.number(value, digits) == text
 
 
 @given(st.floats(1e-3, 1e11))
 def test_number_keeps_its_digits(value: float) -> None:
-    read = float(wording.number(value, 6).replace(T, ""))
+    read = float(numbers.number(value, 6).replace(T, ""))
     assert read == pytest.approx(value, rel=5e-6)
 
 
@@ -50,22 +51,22 @@ def test_number_keeps_its_digits(value: float) -> None:
     ],
 )
 def test_quantity(value: float, unit: str, text: str) -> None:
-    assert wording.quantity(value, unit) == text
+    assert numbers.quantity(value, unit) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, f"0.4{T}s"), (84.2, f"1{T}min 24{T}s"), (7_500, f"2{T}h 5{T}min")])
 def test_duration(seconds: float, text: str) -> None:
-    assert wording.duration(seconds) == text
+    assert numbers.duration(seconds) == text
 
 
 def test_points() -> None:
-    assert [wording.points(v) for v in (0.01, -0.004, 0.0037, 0)] == [
+    assert [numbers.points(v) for v in (0.01, -0.004, 0.0037, 0)] == [
         "1 point",
         "0.4 points",
         "0.37 points",
         "0 points",
     ]
-    assert wording.signed_points(-0.0045) == "−0.45"
+    assert numbers.signed_points(-0.0045) == "−0.45"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from laxity.artifacts.report.charts.base import Chart, Json, axis, layout
+from laxity.artifacts.page.chart import Chart, Json, axis, layout
 from laxity.artifacts.report.load import CircuitUse
 from laxity.core.errors import LaxityError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from laxity.artifacts.report.charts.base import (
+from laxity.artifacts.page.chart import (
     COMPONENT_COLOURS,
     Chart,
     Json,

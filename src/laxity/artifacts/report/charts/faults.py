@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from laxity.artifacts.report.charts.base import Chart, Json, axis, layout, legend_above, note, plain
+from laxity.artifacts.page.chart import Chart, Json, axis, layout, legend_above, note, plain
 from laxity.artifacts.report.load import RunView
 from laxity.core.records import Reliability
 

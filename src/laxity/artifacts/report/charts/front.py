@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from laxity.artifacts.report.charts.base import LEVEL_COLOURS, LEVEL_SYMBOLS, Chart, Json, axis, layout, note, plain
+from laxity.artifacts.page.chart import LEVEL_COLOURS, LEVEL_SYMBOLS, Chart, Json, axis, layout, note, plain
 from laxity.artifacts.report.load import Point, RunView
 from laxity.artifacts.report.wording import LEVEL_NAMES
 

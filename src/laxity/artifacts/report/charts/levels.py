@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from laxity.artifacts.report.charts.base import LEVEL_COLOURS, Chart, Json, axis, layout, note, plain
+from laxity.artifacts.page.chart import LEVEL_COLOURS, Chart, Json, axis, layout, note, plain
+from laxity.artifacts.page.numbers import percent
 from laxity.artifacts.report.load import Interval, Point, RunView
-from laxity.artifacts.report.wording import LEVEL_NAMES, LEVELS, percent
+from laxity.artifacts.report.wording import LEVEL_NAMES, LEVELS
 from laxity.core.records import Quality
 
 

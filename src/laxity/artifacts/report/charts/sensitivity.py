@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from laxity.artifacts.report.charts.base import LEVEL_COLOURS, Chart, Json, axis, distinct, layout, note, plain
+from laxity.artifacts.page.chart import LEVEL_COLOURS, Chart, Json, axis, distinct, layout, note, plain
+from laxity.artifacts.page.numbers import number
 from laxity.artifacts.report.load import RunView, Sensitivity
-from laxity.artifacts.report.wording import LEVELS, number
+from laxity.artifacts.report.wording import LEVELS
 
 FLOOR = 1e-4
 

@@ -16,7 +16,7 @@ const laxity = (() => {
   function themed(value, css, coloured) {
     if (typeof value === "string") return coloured ? colour(value, css) : value;
     if (Array.isArray(value)) return value.map((item) => themed(item, css, coloured));
-    if (value === null || typeof value !== "object") return value;
+    if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return value;
     const entries = Object.entries(value).map(([key, item]) => [key, themed(item, css, /color/i.test(key) && key !== "colorbar")]);
     return Object.fromEntries(entries);
   }
@@ -49,6 +49,43 @@ const laxity = (() => {
     });
   }
 
+  const figures = new Map();
+  for (const block of document.querySelectorAll("script[data-chart]")) {
+    figures.set(block.dataset.chart, JSON.parse(block.textContent));
+  }
+  const grids = new Map();
+
+  // Rows of 32-bit floats from compressed base64 text.
+  async function unpack(name, figure) {
+    if (grids.has(name)) return grids.get(name);
+    const bytes = Uint8Array.from(atob(figure.packed), (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const flat = new Float32Array(await new Response(stream).arrayBuffer());
+    const columns = figure.data[0].x.length;
+    const rows = figure.data[0].y.map((_, i) => flat.subarray(i * columns, (i + 1) * columns));
+    grids.set(name, rows);
+    return rows;
+  }
+
+  // Draw a figure with the colours of the style sheet; the box is named to those who cannot see it.
+  async function plot(box, figure) {
+    const { data, layout } = themed(figure, style(), false);
+    await Plotly.react(box, data, layout, config);
+    const label = box.getAttribute("aria-label");
+    for (const svg of box.querySelectorAll("svg.main-svg")) svg.setAttribute("aria-label", label);
+  }
+
+  async function draw(name, change = () => {}) {
+    const box = document.getElementById("chart-" + name);
+    const source = figures.get(name);
+    const grid = source.packed ? await unpack(name, source) : null;
+    const figure = structuredClone({ data: source.data, layout: source.layout });
+    change(figure, source);
+    adapt(figure, box);
+    if (grid) figure.data[0].z = grid;
+    return plot(box, figure);
+  }
+
   for (const button of document.querySelectorAll("button.sort")) {
     button.addEventListener("click", () => {
       const head = button.closest("th");
@@ -64,5 +101,5 @@ const laxity = (() => {
     });
   }
 
-  return { themed: (figure) => themed(figure, style(), false), adapt, config, watch };
+  return { figures, draw, plot, watch };
 })();
