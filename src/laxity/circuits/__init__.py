@@ -25,6 +25,7 @@ from laxity.circuits.pe import ProcessingElement, processing_element
 from laxity.circuits.shelf import use_folder
 from laxity.circuits.signed import sign_magnitude
 from laxity.circuits.simulate import evaluate, product_table
+from laxity.circuits.sram import MemoryCost, MemoryTable, default_sram
 from laxity.circuits.timing import delay_ns
 from laxity.circuits.verilog import to_verilog
 
@@ -39,6 +40,8 @@ __all__ = [
     "ErrorMetrics",
     "Family",
     "Gate",
+    "MemoryCost",
+    "MemoryTable",
     "Multiplier",
     "Operands",
     "Parameter",
@@ -55,6 +58,7 @@ __all__ = [
     "curable_stage",
     "curable_states",
     "default_library",
+    "default_sram",
     "delay_ns",
     "describe",
     "error_metrics",
