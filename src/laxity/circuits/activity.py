@@ -192,14 +192,29 @@ def _toggles(
         raise CircuitError(f"streams have shape {shape}; give (segments, length) with at least two steps in a segment")
     before = {name: array[:, :-1].ravel() for name, array in arrays.items()}
     after = {name: array[:, 1:].ravel() for name, array in arrays.items()}
-    steps = _delay_steps(circuit, library)
     for start in range(0, shape[0] * (shape[1] - 1), _CHUNK):
         part = slice(start, start + _CHUNK)
         old = {port.name: pack(before[port.name][part], port.width) for port in circuit.inputs}
         new = {port.name: pack(after[port.name][part], port.width) for port in circuit.inputs}
-        found = _settled_toggles(circuit, old, new) if delays == "zero" else _event_toggles(circuit, old, new, steps)
-        for net, toggles in found:
+        for net, toggles in plane_toggles(circuit, old, new, library, delays):
             yield start // 64, net, toggles
+
+
+def plane_toggles(
+    circuit: Circuit, old: Mapping[str, Words], new: Mapping[str, Words], library: CellLibrary, delays: Delays
+) -> Iterator[tuple[int, Counts]]:
+    """Every net and its toggles when the inputs change from one set of vectors to another.
+
+    Args:
+        circuit: the netlist.
+        old: bit planes (width, words) of every input port before the change; ports may have any width.
+        new: as `old`, after it.
+        library: cell figures, for the delays.
+        delays: delay model.
+    """
+    if delays == "zero":
+        return _settled_toggles(circuit, old, new)
+    return _event_toggles(circuit, old, new, _delay_steps(circuit, library))
 
 
 def _transitions(streams: Mapping[str, npt.ArrayLike]) -> int:
@@ -251,11 +266,15 @@ def _event_toggles(
         for net, was, becomes in zip(port.nets, old[port.name], new[port.name], strict=True):
             waves[net], toggles = _compress(np.array([0, 1]), np.stack([was, becomes]), slots)
             yield net, toggles
-    for gate, delays in zip(circuit.gates, steps, strict=True):
+    last = {net: index for index, gate in enumerate(circuit.gates) for net in gate.inputs}
+    for index, (gate, delays) in enumerate(zip(circuit.gates, steps, strict=True)):
         times, values = _gate_values(gate, waves)
         for net, rows, delay in zip(gate.outputs, values, delays, strict=True):
             waves[net], toggles = _compress(times + delay, _inertial(times, rows, delay), slots)
             yield net, toggles
+        for net in {*gate.inputs, *gate.outputs}:
+            if last.get(net, index) <= index:
+                del waves[net]  # nobody reads it any more; large netlists would fill the memory
 
 
 def _last_slot(circuit: Circuit, steps: list[tuple[int, ...]]) -> int:

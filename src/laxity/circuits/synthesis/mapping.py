@@ -26,7 +26,7 @@ from laxity.eda.yosys import yosys
 FLOW = "extract_fa, abc amap, 1"
 """Name and version of the flow; part of every cache key."""
 
-_FUNCTIONS: Mapping[str, str] = MappingProxyType(
+FUNCTIONS: Mapping[str, str] = MappingProxyType(
     {
         "INV": "!A",
         "BUF": "A",
@@ -46,11 +46,17 @@ _FUNCTIONS: Mapping[str, str] = MappingProxyType(
 )
 """Functions of the cells that ABC maps to, in the genlib syntax; pins A, B, C, D in our order."""
 
-_CONSTANTS = {"ZERO": ZERO, "ONE": ONE, "_const0_": ZERO, "_const1_": ONE}
-_ADDER_PINS = {"HA": (("A", "B"), ("S", "K")), "FA": (("A", "B", "C"), ("S", "K"))}
+CONSTANT_CELLS: Mapping[str, int] = MappingProxyType({"ZERO": ZERO, "ONE": ONE, "_const0_": ZERO, "_const1_": ONE})
+"""Cells by which ABC makes constants, and the nets that stand for them; their output is O."""
+
+ADDER_PINS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType(
+    {"HA": (("A", "B"), ("S", "K")), "FA": (("A", "B", "C"), ("S", "K"))}
+)
+"""Names of the input and output pins of the adder cells, in our order."""
+
 _LARGEST_LOAD_FF = 999
 
-_ADDERS = """
+ADDERS = """
 (* techmap_celltype = "$fa" *)
 module laxity_adder (A, B, C, X, Y);
   parameter WIDTH = 1;
@@ -91,7 +97,7 @@ write_json out.json
 """
 
 
-_ABC = "strash; &get -n; &fraig -x; &put; scorr; dc2; strash; dch -f; amap\n"
+ABC_SCRIPT = "strash; &get -n; &fraig -x; &put; scorr; dc2; strash; dch -f; amap\n"
 """Yosys' own script up to the mapper; that one seeks area, as the rest of the flow does, which sizes nothing."""
 
 
@@ -145,7 +151,7 @@ def library_key(library: CellLibrary) -> str:
 def genlib(library: CellLibrary) -> str:
     """The library as a genlib file under our cell names; delays are the straight lines of the library."""
     lines = ["GATE ZERO 0 O=CONST0;", "GATE ONE 0 O=CONST1;"]
-    for name, function in _FUNCTIONS.items():
+    for name, function in FUNCTIONS.items():
         cell = library.cells[name]
         delay, slope = cell.delay_ps[0], cell.resistance_ps_per_ff[0]
         lines.append(f"GATE {name} {cell.area_um2:.6f} O={function};")
@@ -162,17 +168,22 @@ def plain_verilog(circuit: Circuit) -> bytes:
 
 
 def _synthesised(circuit: Circuit, library: CellLibrary, tool: Tool, progress: Progress | None) -> Circuit:
-    texts = {"adders.v": _ADDERS, "cells.genlib": genlib(library), "map.abc": _ABC}
+    texts = {"adders.v": ADDERS, "cells.genlib": genlib(library), "map.abc": ABC_SCRIPT}
     files = {"in.v": plain_verilog(circuit), **{name: text.encode("ascii") for name, text in texts.items()}}
     shown = {"in.v": circuit.name}
     done = yosys(_SCRIPT, files, ["out.json"], progress=progress, shown=shown, tool=tool)
-    return _to_circuit(ordered(read_module(done.outputs["out.json"], "circuit", _outputs_of)), circuit)
+    return _to_circuit(ordered(read_module(done.outputs["out.json"], "circuit", outputs_of)), circuit)
 
 
-def _outputs_of(cell: str) -> tuple[str, ...]:
-    if cell in _ADDER_PINS:
-        return _ADDER_PINS[cell][1]
-    if cell in _FUNCTIONS or cell in _CONSTANTS:
+def outputs_of(cell: str) -> tuple[str, ...]:
+    """Output pins of a cell that the flow uses.
+
+    Raises:
+        ToolRunError: it uses no such cell.
+    """
+    if cell in ADDER_PINS:
+        return ADDER_PINS[cell][1]
+    if cell in FUNCTIONS or cell in CONSTANT_CELLS:
         return ("O",)
     raise ToolRunError(f"yosys used cell {cell!r}, which is not in the library that it was given")
 
@@ -186,8 +197,8 @@ def _to_circuit(module: Module, original: Circuit) -> Circuit:
         return numbers.setdefault(net, len(numbers))
 
     for cell in module.instances:
-        if cell.type in _CONSTANTS:
-            numbers[cell.net("O")] = _CONSTANTS[cell.type]
+        if cell.type in CONSTANT_CELLS:
+            numbers[cell.net("O")] = CONSTANT_CELLS[cell.type]
         else:
             gates.append(_gate(cell, number))
     document = {
@@ -202,8 +213,13 @@ def _to_circuit(module: Module, original: Circuit) -> Circuit:
 
 
 def _gate(cell: Instance, number: Callable[[int], int]) -> list[Any]:
-    inputs, outputs = _ADDER_PINS.get(cell.type) or ("ABCD"[: CELL_PINS[cell.type][0]], ("O",))
+    inputs, outputs = pins_of(cell.type)
     return [cell.type, [number(cell.net(pin)) for pin in inputs], [number(cell.net(pin)) for pin in outputs]]
+
+
+def pins_of(cell: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the input and output pins of a mapped cell, in the order of `laxity.circuits.netlist.CELL_PINS`."""
+    return ADDER_PINS.get(cell) or (tuple("ABCD"[: CELL_PINS[cell][0]]), ("O",))
 
 
 def _to_json(circuit: Circuit) -> dict[str, Any]:

@@ -22,12 +22,14 @@ class Instance:
         parameters: as Yosys writes them; bit vectors are strings of 0 and 1.
         pins: nets by pin name; constants are `ZERO` and `ONE`, and undefined bits `ZERO`.
         outputs: names of the output pins.
+        name: of the instance.
     """
 
     type: str
     parameters: Mapping[str, Any]
     pins: Mapping[str, tuple[int, ...]]
     outputs: tuple[str, ...]
+    name: str = ""
 
     def bits(self, parameter: str) -> int:
         """A parameter that is a bit vector.
@@ -78,11 +80,19 @@ def read_module(content: bytes, name: str, outputs_of: Callable[[str], tuple[str
     Raises:
         ToolRunError: the document or the module is not as Yosys writes it.
     """
-    document = read_netlist(content)
+    return module_of(read_netlist(content), name, outputs_of)
+
+
+def module_of(document: Mapping[str, Any], name: str, outputs_of: Callable[[str], tuple[str, ...]]) -> Module:
+    """As `read_module`, of a document that `laxity.eda.yosys.read_netlist` has read.
+
+    Raises:
+        ToolRunError: the module is not as Yosys writes it.
+    """
     try:
         module = document["modules"][name]
         ports = {port: (facts["direction"], _nets(facts["bits"])) for port, facts in module["ports"].items()}
-        instances = tuple(_instance(cell, outputs_of) for cell in module["cells"].values())
+        instances = tuple(_instance(name, cell, outputs_of) for name, cell in module["cells"].items())
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ToolRunError(f"yosys wrote a netlist that cannot be read ({type(error).__name__}: {error})") from error
     return Module(
@@ -142,9 +152,9 @@ def _visit(start: int, module: Module, driver: Mapping[int, int], state: list[in
             stack.pop()
 
 
-def _instance(cell: Mapping[str, Any], outputs_of: Callable[[str], tuple[str, ...]]) -> Instance:
+def _instance(name: str, cell: Mapping[str, Any], outputs_of: Callable[[str], tuple[str, ...]]) -> Instance:
     pins = {pin: _nets(bits) for pin, bits in cell["connections"].items()}
-    return Instance(str(cell["type"]), cell.get("parameters", {}), pins, outputs_of(str(cell["type"])))
+    return Instance(str(cell["type"]), cell.get("parameters", {}), pins, outputs_of(str(cell["type"])), name)
 
 
 def _nets(bits: list[Any]) -> tuple[int, ...]:

@@ -11,14 +11,17 @@ from typing import Any
 
 from laxity.core.errors import RunError, ToolError
 from laxity.eda.run import Finished, ToolRunError, run
-from laxity.eda.tools import Tool, find
+from laxity.eda.tools import Tool, available, find
 from laxity.rtl.accelerator.write import REPORT
 
 TIMEOUT_S = 3600.0
 """Time that a simulation may take unless the caller says otherwise."""
 
-SIMULATORS = ("iverilog", "verilator")
-"""Tools that can run a test bench."""
+GATES = "gates"
+"""Simulator of laxity itself, which runs the accelerator mapped to standard cells; it needs nothing but Yosys."""
+
+SIMULATORS = ("iverilog", "verilator", GATES)
+"""What can simulate an accelerator."""
 
 _COMPILED = "bench.out"
 _STEP = re.compile(r"^STEP (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)$", re.M)
@@ -91,26 +94,37 @@ class Simulation:
         return sum(s.cycles for s in self.steps)
 
 
+def default_simulator() -> str:
+    """Icarus Verilog where it is installed, which simulates what was written, and otherwise `GATES`."""
+    return "iverilog" if available("iverilog") and available("vvp") else GATES
+
+
 def simulate(
-    folder: Path, tool: str = "iverilog", *, structural: bool = False, timeout_s: float = TIMEOUT_S
+    folder: Path, tool: str | None = None, *, structural: bool = False, timeout_s: float = TIMEOUT_S
 ) -> Simulation:
-    """Run the test bench of a written accelerator.
+    """Simulate a written accelerator on its vectors.
 
     Args:
         folder: from `write_accelerator`.
-        tool: ``iverilog``, or ``verilator``, which takes a minute or more to compile and then is much faster; it needs
-            make and a C++ compiler.
-        structural: simulate the netlists of multipliers gate by gate instead of looking products up; ``verilator`` does
-            so always.
-        timeout_s: wall-clock limit of compilation, and of simulation.
+        tool: ``iverilog``; ``verilator``, which takes a minute or more to compile and then is much faster, and needs
+            make and a C++ compiler; or ``gates``, all cells of the accelerator that Yosys has mapped, all images at
+            once. The first or the last if None, see `default_simulator`.
+        structural: simulate the netlists of multipliers gate by gate instead of looking products up; ``verilator`` and
+            ``gates`` do so always.
+        timeout_s: wall-clock limit of compilation, and of simulation, of other tools than ``gates``.
 
     Raises:
         ToolError: the tool is missing, too old or unknown.
         ToolRunError: it fails, warns, or runs out of time.
         RunError: the folder holds no accelerator.
     """
+    tool = default_simulator() if tool is None else tool
     if tool not in SIMULATORS:
         raise ToolError(f"laxity simulates with {' or '.join(SIMULATORS)}, not with {tool!r}")
+    if tool == GATES:
+        from laxity.rtl.silicon import simulate_gates
+
+        return simulate_gates(folder)
     compiler = find(tool)
     report, sources, memories = _read(folder, structural or tool == "verilator")
     if tool == "verilator":

@@ -110,7 +110,14 @@ def _memories(found: Design) -> dict[str, str]:
 
 
 def _report(found: Design, images: int) -> dict[str, object]:
-    planned = found.schedule
+    planned, places = found.schedule, found.schedule.layout.places
+    compared = {
+        s.step.name: {
+            "base": places[s.step.name].base,
+            "words": 0 if places[s.step.name].output else places[s.step.name].words,
+        }
+        for s in planned.steps
+    }
     return {
         "configuration": to_json(planned.configuration),
         "images": images,
@@ -119,5 +126,8 @@ def _report(found: Design, images: int) -> dict[str, object]:
         "cycles": planned.cycles,
         "utilisation": planned.utilisation,
         "parameters": dict(found.parameters),
-        "steps": [{"name": s.step.name, "kind": s.step.kind, **to_json(s.counts)} for s in planned.steps],
+        "steps": [
+            {"name": s.step.name, "kind": s.step.kind, **compared[s.step.name], **to_json(s.counts)}
+            for s in planned.steps
+        ],
     }
