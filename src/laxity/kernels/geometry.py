@@ -41,8 +41,8 @@ class Geometry:
         function = (F.conv1d, F.conv2d, F.conv3d)[self.dims - 1]
         return function(x, weight, None, self.stride, 0, self.dilation, self.groups)
 
-    def patches(self, x: Tensor, kernel: tuple[int, ...]) -> Tensor:
-        """Unfold padded `x` to (batch, groups, positions, reduction); reduction runs over channels, then kernel."""
+    def windows(self, x: Tensor, kernel: tuple[int, ...]) -> Tensor:
+        """Windows of padded `x`, a view of it: (batch, channels, *output, *kernel)."""
         out = self.output_size(x, kernel)
         x = x.contiguous()
         spatial = x.stride()[2:]
@@ -52,13 +52,30 @@ class Geometry:
             *(st * s for st, s in zip(spatial, self.stride, strict=True)),
             *(st * d for st, d in zip(spatial, self.dilation, strict=True)),
         )
-        view = x.as_strided(size, strides)
+        return x.as_strided(size, strides)
+
+    def patches(self, x: Tensor, kernel: tuple[int, ...]) -> Tensor:
+        """Unfold padded `x` to (batch, groups, positions, reduction); reduction runs over channels, then kernel."""
+        view, out = self.windows(x, kernel), self.output_size(x, kernel)
         batch, channels = x.shape[:2]
         n = self.dims
         view = view.reshape(batch, self.groups, channels // self.groups, *out, *kernel)
         order = (0, 1, *range(3, 3 + n), 2, *range(3 + n, 3 + 2 * n))
         reduction = channels // self.groups * math.prod(kernel)
         return view.permute(order).reshape(batch, self.groups, math.prod(out), reduction)
+
+    def patches_at(self, x: Tensor, kernel: tuple[int, ...], places: Tensor) -> Tensor:
+        """Some patches only, without unfolding the others: (groups, places, reduction).
+
+        Args:
+            x: padded, (batch, channels, *spatial).
+            kernel: taps per spatial dimension.
+            places: int64 (places,), flat indices into (batch, *output).
+        """
+        view, n = self.windows(x, kernel), self.dims
+        chosen = torch.unravel_index(places, (len(x), *view.shape[2 : 2 + n]))
+        picked = view.movedim(1, 1 + n)[chosen]
+        return picked.reshape(len(places), self.groups, -1).transpose(0, 1)
 
 
 def overlap_add(
