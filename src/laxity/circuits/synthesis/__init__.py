@@ -2,7 +2,8 @@
 
 from laxity.circuits.synthesis.characterise import Characterisation, Energy, Flow, characterise
 from laxity.circuits.synthesis.equivalence import Proof, prove_equal
-from laxity.circuits.synthesis.fpga import Family, Resources, synthesise_fpga
+from laxity.circuits.synthesis.families import Family
+from laxity.circuits.synthesis.fpga import Resources, synthesise_fpga
 from laxity.circuits.synthesis.mapping import Mapped, genlib, library_key, map_circuit, plain_verilog
 from laxity.circuits.synthesis.operands import Streams, load_streams, trace_streams, uniform_streams
 from laxity.circuits.synthesis.place import Placement, place

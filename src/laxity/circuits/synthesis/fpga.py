@@ -9,64 +9,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any
 
 from laxity.circuits.netlist import Circuit
 from laxity.circuits.synthesis.equivalence import Proof, prove_equal
+from laxity.circuits.synthesis.families import Family, FpgaFamily, family_named
 from laxity.circuits.synthesis.luts import Lut, LutNetlist, to_luts
 from laxity.circuits.synthesis.mapping import plain_verilog
 from laxity.circuits.synthesis.module import Instance, ordered, read_module
 from laxity.circuits.synthesis.operands import UNIFORM, Streams, streams_key, uniform_streams
 from laxity.circuits.synthesis.place import Placement, place
-from laxity.core.errors import CircuitError
 from laxity.eda.run import Progress, ToolRunError
 from laxity.eda.store import Store, default_store, digest
 from laxity.eda.tools import Tool, find
 from laxity.eda.yosys import cell_counts, read_netlist, yosys
 
-Family = Literal["xilinx7", "ecp5", "ice40"]
-"""Xilinx 7-series, Lattice ECP5, Lattice iCE40."""
-
 _FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Device:
-    """How a family is synthesised, and what its cells are called."""
-
-    command: str
-    luts: Mapping[str, tuple[str, ...]]  # cell -> input pins, least significant first
-    output: str
-    table: str
-    prefixes: Mapping[str, tuple[str, ...]]  # resource -> beginnings of cell names
-
-
-_DEVICES: Mapping[str, _Device] = MappingProxyType(
-    {
-        "xilinx7": _Device(
-            "synth_xilinx -family xc7 -nodsp -noiopad -nowidelut -flatten -top circuit",
-            {f"LUT{n}": tuple(f"I{k}" for k in range(n)) for n in range(1, 7)},
-            "O",
-            "INIT",
-            {"lut": ("LUT", "INV"), "carry": ("CARRY4",), "ff": ("FD",), "dsp": ("DSP48",), "bram": ("RAMB",)},
-        ),
-        "ecp5": _Device(
-            "synth_ecp5 -nodsp -nowidelut -top circuit",
-            {"LUT4": ("A", "B", "C", "D")},
-            "Z",
-            "INIT",
-            {"lut": ("LUT4",), "carry": ("CCU2C",), "ff": ("TRELLIS_FF",), "dsp": ("MULT18",), "bram": ("DP16KD",)},
-        ),
-        "ice40": _Device(
-            "synth_ice40 -top circuit",
-            {"SB_LUT4": ("I0", "I1", "I2", "I3")},
-            "O",
-            "LUT_INIT",
-            {"lut": ("SB_LUT4",), "carry": ("SB_CARRY",), "ff": ("SB_DFF",), "dsp": ("SB_MAC",), "bram": ("SB_RAM",)},
-        ),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,19 +93,13 @@ def synthesise_fpga(
         ToolError: a tool is missing or too old.
         ToolRunError: a tool failed, or what it made is not equal to the circuit.
     """
-    if family not in get_args(Family):
-        raise CircuitError(f"unknown FPGA family {family!r}; use one of {', '.join(get_args(Family))}")
-    if placed and family == "xilinx7":
-        raise CircuitError("there is no open place and route for xilinx7 here, only resource counts; leave out --place")
-    tool, kept, device = find("yosys"), store or default_store(), _DEVICES[family]
+    device = family_named(family, placed=placed)
+    tool, kept = find("yosys"), store or default_store()
     content, tables, proof = _synthesised(circuit, device, tool, kept, progress)
     counts = cell_counts(read_netlist(content), "circuit")
     sources = {UNIFORM: uniform_streams(circuit), **(operands or {})}
     indices = {name: _index(tables, circuit, streams, content, kept) for name, streams in sources.items()}
-    totals = {
-        resource: sum(count for cell, count in counts.items() if cell.startswith(prefixes))
-        for resource, prefixes in device.prefixes.items()
-    }
+    totals = {resource: count for resource, count in device.count(counts).items() if resource != "lutram"}
     placement = place(circuit, family, seed=seed, progress=progress, store=kept) if placed else None
     return Resources(
         name=circuit.name,
@@ -163,27 +115,28 @@ def synthesise_fpga(
 
 
 def _synthesised(
-    circuit: Circuit, device: _Device, tool: Tool, store: Store, progress: Progress | None
+    circuit: Circuit, device: FpgaFamily, tool: Tool, store: Store, progress: Progress | None
 ) -> tuple[bytes, LutNetlist, Proof]:
     """What Yosys writes, the tables in it and their proof; from the store if that holds, or made now."""
-    key = digest("fpga", _FORMAT, device.command, circuit.key, tool.identity)
+    command = device.synthesis("circuit")
+    key = digest("fpga", _FORMAT, command, circuit.key, tool.identity)
     known = store.read("fpga", key)
     if isinstance(known, str):
         with contextlib.suppress(ToolRunError):
             return _proved(known.encode(), circuit, device, tool)
-    script = f"read_verilog in.v\n{device.command}\nwrite_json out.json\n"
+    script = f"read_verilog in.v\n{command}\nwrite_json out.json\n"
     done = yosys(script, {"in.v": plain_verilog(circuit)}, ["out.json"], progress=progress, tool=tool)
     result = _proved(done.outputs["out.json"], circuit, device, tool)
     store.write("fpga", key, result[0].decode("utf-8"))
     return result
 
 
-def _proved(content: bytes, circuit: Circuit, device: _Device, tool: Tool) -> tuple[bytes, LutNetlist, Proof]:
+def _proved(content: bytes, circuit: Circuit, device: FpgaFamily, tool: Tool) -> tuple[bytes, LutNetlist, Proof]:
     tables = _tables(content, circuit, device)
     return content, tables, prove_equal(circuit, tables.evaluate, tool.identity)
 
 
-def _tables(content: bytes, circuit: Circuit, device: _Device) -> LutNetlist:
+def _tables(content: bytes, circuit: Circuit, device: FpgaFamily) -> LutNetlist:
     def outputs_of(cell: str) -> tuple[str, ...]:
         if cell in device.luts or cell == "INV":
             return (device.output,)
