@@ -134,6 +134,8 @@ def _cells(
         emit_table([*columns, *(f"{operands} {delays} pJ" for operands, delays in sources)], [_row(f) for f in found])
     note(f"library: {library.name} ({library.source}), {library.voltage_v:g} V, {library.temperature_c:g} C")
     how = "the netlist as it is" if not found[0].tool else f"mapped by {found[0].tool}, {found[0].proof}"
+    if larger := [figures.name for figures in found if figures.tool and figures.measured == "given"]:
+        how += f"; as given, because mapping made it larger: {', '.join(larger)}"
     note(f"flow: {how}; no wires, no sizing, no layout; energy per operation, uniform operands drawn anew each time")
 
 

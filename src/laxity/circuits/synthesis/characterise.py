@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from laxity.circuits.activity import Delays, switching_energy
 from laxity.circuits.cells import CellLibrary, default_library
 from laxity.circuits.netlist import Circuit
-from laxity.circuits.synthesis.mapping import library_key, map_circuit
+from laxity.circuits.synthesis.mapping import Kept, library_key, map_circuit
 from laxity.circuits.synthesis.operands import UNIFORM, Streams, streams_key, uniform_streams
 from laxity.circuits.timing import delay_ns
 from laxity.core.errors import CircuitError
@@ -21,7 +21,7 @@ from laxity.eda.run import Progress
 from laxity.eda.store import Store, default_store, digest
 
 Flow = Literal["netlist", "yosys"]
-"""``"netlist"``: the gates as they are, no tool needed; ``"yosys"``: mapped by Yosys and proved equal."""
+"""``"netlist"``: the gates as they are, no tool needed; ``"yosys"``: mapped by Yosys, proved equal, the smaller one."""
 
 _FORMAT = 1
 
@@ -58,6 +58,8 @@ class Characterisation:
         library: its name.
         library_source: where its figures come from.
         flow: how the netlist was made.
+        measured: the netlist that was measured; with the flow ``"yosys"`` also the given one, where mapping made it
+            larger.
         tool: name, version and provider; empty without a tool.
         proof: what was compared between the given and the measured netlist, in words.
     """
@@ -72,6 +74,7 @@ class Characterisation:
     library: str
     library_source: str
     flow: Flow
+    measured: Kept
     tool: str
     proof: str
 
@@ -123,10 +126,11 @@ def characterise(
     if UNIFORM in (operands or {}):
         raise CircuitError(f"the operand source {UNIFORM!r} is built in; give yours another name")
     cells, kept = library or default_library(), store or default_store()
+    which: Kept = "given"
     measured, tool, proof = circuit, "", "the netlist itself"
     if flow == "yosys":
         mapped = map_circuit(circuit, cells, progress=progress, store=kept)
-        measured, tool, proof = mapped.circuit, mapped.tool, str(mapped.proof)
+        measured, which, tool, proof = mapped.circuit, mapped.kept, mapped.tool, str(mapped.proof)
     sources = {UNIFORM: uniform_streams(circuit), **(operands or {})}
     energies = [
         _energy(measured, cells, name, streams, model, kept) for name, streams in sources.items() for model in delays
@@ -142,6 +146,7 @@ def characterise(
         library=cells.name,
         library_source=cells.source,
         flow=flow,
+        measured=which,
         tool=tool,
         proof=proof,
     )

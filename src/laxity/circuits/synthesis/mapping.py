@@ -1,7 +1,8 @@
 """Mapping a circuit to the cells of a library with Yosys, full and half adders kept together.
 
 Source: Yosys passes ``extract_fa`` (finds full and half adders in gates) and ``abc -genlib`` (maps the rest); without
-the first the area of multipliers comes out 31 to 50 % too large.
+the first the area of multipliers comes out 31 to 50 % too large. Netlists of generators that name their adders can come
+out larger than they went in; so the smaller one is kept.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from laxity.circuits.cells import CellLibrary
 from laxity.circuits.netlist import CELL_PINS, ONE, ZERO, Circuit, Gate, Port
@@ -23,8 +24,11 @@ from laxity.eda.store import Store, default_store, digest
 from laxity.eda.tools import Tool, find
 from laxity.eda.yosys import yosys
 
-FLOW = "extract_fa, abc amap, 1"
+FLOW = "extract_fa, abc amap, the smaller of given and mapped, 2"
 """Name and version of the flow; part of every cache key."""
+
+Kept = Literal["given", "mapped"]
+"""Which of two equal netlists is the smaller one."""
 
 FUNCTIONS: Mapping[str, str] = MappingProxyType(
     {
@@ -106,12 +110,16 @@ class Mapped:
     """A circuit after mapping.
 
     Attributes:
-        circuit: the mapped netlist; equal in function and ports to what was given.
+        circuit: the smaller of the given and the mapped netlist, by cell area; equal in function and ports.
+        kept: which of the two that is; the mapped one where both have the same area.
+        area_um2: of the mapped netlist, by which it was judged.
         tool: name, version and provider of the tool.
-        proof: what was compared.
+        proof: what was compared between the two.
     """
 
     circuit: Circuit
+    kept: Kept
+    area_um2: float
     tool: str
     proof: Proof
 
@@ -119,7 +127,7 @@ class Mapped:
 def map_circuit(
     circuit: Circuit, library: CellLibrary, *, progress: Progress | None = None, store: Store | None = None
 ) -> Mapped:
-    """Map a circuit to a library with Yosys, and prove the result equal.
+    """Map a circuit to a library with Yosys, prove the result equal, and keep the smaller of the two.
 
     Args:
         circuit: any netlist.
@@ -133,13 +141,20 @@ def map_circuit(
     """
     tool, kept = find("yosys"), store or default_store()
     key = digest("mapped", FLOW, circuit.key, library_key(library), tool.identity)
-    known = _stored(kept, key, circuit, tool)
+    known = _stored(kept, key, circuit, library, tool)
     if known is not None:
         return known
     made = _synthesised(circuit, library, tool, progress)
     proof = prove_equal(circuit, evaluator(made), tool.identity)
     kept.write("mapped", key, _to_json(made))
-    return Mapped(made, tool.identity, proof)
+    return _smaller(circuit, made, library, tool, proof)
+
+
+def _smaller(given: Circuit, made: Circuit, library: CellLibrary, tool: Tool, proof: Proof) -> Mapped:
+    """The netlist with less area; rounding of equal sums does not decide."""
+    before, after = library.area_um2(given), library.area_um2(made)
+    larger = after > before * (1 + 1e-9)
+    return Mapped(given if larger else made, "given" if larger else "mapped", after, tool.identity, proof)
 
 
 def library_key(library: CellLibrary) -> str:
@@ -249,13 +264,14 @@ def _rewired(ports: tuple[Port, ...], nets: list[list[int]]) -> tuple[Port, ...]
     return tuple(Port(port.name, tuple(several)) for port, several in zip(ports, nets, strict=True))
 
 
-def _stored(store: Store, key: str, original: Circuit, tool: Tool) -> Mapped | None:
+def _stored(store: Store, key: str, original: Circuit, library: CellLibrary, tool: Tool) -> Mapped | None:
     """What was made before, proved again; None if there is none, or it does not hold."""
     document = store.read("mapped", key)
     if document is None:
         return None
     try:
         made = _from_json(document, original)
-        return Mapped(made, tool.identity, prove_equal(original, evaluator(made), tool.identity))
+        proof = prove_equal(original, evaluator(made), tool.identity)
+        return _smaller(original, made, library, tool, proof)
     except (CircuitError, ToolRunError, ValueError, KeyError, TypeError):
         return None
