@@ -1,18 +1,15 @@
-"""``laxity rtl``: the accelerator of a finished run in Verilog, and its simulation against the integers of the plan."""
+"""``laxity rtl``: the accelerator of a finished run in Verilog, its simulation, and its figures on FPGA and silicon."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from laxity.cli import arguments as shared
-from laxity.cli.output import emit_json, emit_table, note, write
-
-if TYPE_CHECKING:
-    from laxity.rtl.accelerator import Schedule, Simulation
+from laxity.cli.output import note
 
 _EXAMPLES = 256
 """Calibration samples from which ranges between layers are taken."""
@@ -30,10 +27,30 @@ class Simulator(StrEnum):
 
     IVERILOG = "iverilog"
     VERILATOR = "verilator"
+    GATES = "gates"
+
+
+class FpgaName(StrEnum):
+    """FPGA families."""
+
+    XILINX7 = "xilinx7"
+    ECP5 = "ecp5"
+    ICE40 = "ice40"
+
+
+_TOOL = typer.Option(
+    "--tool",
+    help="Simulator; verilator compiles long and then is much faster, gates needs nothing but Yosys.",
+    show_default="iverilog if installed, else gates",
+)
+_FPGA = typer.Option("--fpga", help="Count look-up tables and other resources on a family; may be repeated.")
+_PLACE = typer.Option("--place", help="Place and route too where --fpga is ecp5 or ice40: frequency, bitstream.")
+_SILICON = typer.Option("--silicon", help="Area, delay and energy per image on 45 nm standard cells.")
 
 
 def rtl(
     run: shared.RunPath,
+    *,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write.", show_default="accelerator beside the plan")
     ] = None,
@@ -42,31 +59,42 @@ def rtl(
     dataflow: Annotated[Dataflow, typer.Option("--dataflow", help="What stays in the array.")] = Dataflow.WEIGHT,
     images: Annotated[int, typer.Option("--images", min=1, help="Test images that vectors are made of.")] = 4,
     simulate: Annotated[bool, typer.Option("--simulate", help="Simulate, and compare all integers.")] = False,
-    tool: Annotated[
-        Simulator, typer.Option("--tool", help="Simulator; verilator compiles long and then is much faster.")
-    ] = Simulator.IVERILOG,
+    tool: Annotated[Simulator | None, _TOOL] = None,
     structural: Annotated[
         bool, typer.Option("--structural", help="Simulate multipliers gate by gate instead of by table.")
     ] = False,
+    fpga: Annotated[list[FpgaName] | None, _FPGA] = None,
+    place: Annotated[bool, _PLACE] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of place and route.")] = 1,
+    silicon: Annotated[bool, _SILICON] = False,
     json: shared.Json = False,
 ) -> None:
-    """Write an accelerator for the network of a finished run, which computes its integers bit for bit."""
-    from laxity.rtl.accelerator import Configuration, write_accelerator
-    from laxity.rtl.accelerator import simulate as run_simulation
+    """Write an accelerator for the network of a finished run, which computes its integers bit for bit.
 
+    What --simulate, --fpga and --silicon find is written beside it, and shown by laxity report. Figures that take a
+    tool are kept in the folder LAXITY_CACHE [default: laxity in the user's cache folder].
+    """
+    from laxity.cli.accelerator import Figures, Wanted, show
+    from laxity.rtl.accelerator import Configuration
+
+    simulate = simulate or structural or tool is not None
+    families = tuple(dict.fromkeys(name.value for name in fpga or ()))
+    wanted = Wanted(simulate, tool and tool.value, structural, families, place, seed, silicon)
+    wanted.check()
     configuration = Configuration(rows, columns, dataflow.value)
     program, circuits, codes = _integers(run, images)
-    best = run if (run / "plan.json").exists() else run / "best"
-    folder = best / "accelerator" if out is None else out
-    written = write_accelerator(program, circuits, configuration, folder, codes)
-    found = None
-    if simulate or structural:
-        note(f"simulating {len(codes)} images of {written.schedule.cycles} cycles")
-        found = run_simulation(folder, tool.value, structural=structural)
-    _print(written.schedule, found, folder, as_json=json)
-    if found is not None and not found.passed:
+    folder = _best(run) / "accelerator" if out is None else out
+    figures = Figures.measure(program, circuits, configuration, folder, codes, wanted)
+    show(figures, as_json=json)
+    if out is None and wanted.anything:
+        note(f"laxity report {run} shows these figures")
+    if (found := figures.simulation) is not None and not found.passed:
         note(f"error: the simulation differs from the plan: {found.message}; this is a bug in laxity, please report it")
         raise typer.Exit(1)
+
+
+def _best(run: Path) -> Path:
+    return run if (run / "plan.json").exists() else run / "best"
 
 
 def _integers(run: Path, images: int) -> tuple[Any, Any, Any]:
@@ -80,34 +108,3 @@ def _integers(run: Path, images: int) -> tuple[Any, Any, Any]:
     integer = integer_model(saved.model, examples)
     inputs = task.test.fetch(range(min(images, len(task.test))))[0]
     return integer.program, integer.multipliers, integer.quantise(inputs).numpy()
-
-
-def _print(schedule: Schedule, found: Simulation | None, folder: Path, *, as_json: bool) -> None:
-    steps = [{"name": s.step.name, "kind": s.step.kind, "counts": s.counts} for s in schedule.steps]
-    if as_json:
-        emit_json(
-            {
-                "folder": str(folder),
-                "configuration": schedule.configuration,
-                "cycles": schedule.cycles,
-                "utilisation": schedule.utilisation,
-                "steps": steps,
-                "simulation": found,
-            }
-        )
-        return
-    columns = ["step", "kind", "passes", "cycles", "MACs", "utilisation %"]
-    rows = [
-        [s.step.name, s.step.kind, s.counts.passes, s.counts.cycles, s.counts.macs, 100 * s.counts.utilisation]
-        for s in schedule.steps
-    ]
-    if found is not None:
-        columns += ["compared", "different"]
-        for row, step in zip(rows, found.steps, strict=True):
-            row += [step.codes + step.sums, step.wrong_codes + step.wrong_sums]
-    emit_table(columns, rows)
-    write(f"{schedule.cycles} cycles per image, utilisation {100 * schedule.utilisation:.1f} %, in {folder}\n")
-    if found is not None:
-        write(
-            f"{found.message}: {found.compared} integers compared, {found.mismatches} different, {found.time_s:.1f} s\n"
-        )

@@ -157,7 +157,8 @@ def test_the_sum_over_modules_is_the_flat_count(tools, folders, store):
 def test_an_approximate_multiplier_is_smaller(tools, folders, store):
     exact, small = (synthesise_accelerator(folders[name], "ecp5", store=store) for name in folders)
     assert small.modules["pe"].lut < 0.7 * exact.modules["pe"].lut
-    assert small.modules["pe"].ff == exact.modules["pe"].ff
+    # Without the eight low columns, bit 0 of a weight is of no use, nor its two registers in each of four elements.
+    assert exact.modules["pe"].ff - small.modules["pe"].ff == 2 * 4
     assert small.modules["accelerator"].lut == pytest.approx(exact.modules["accelerator"].lut, rel=0.05)
 
 
