@@ -2,7 +2,14 @@
 
 from laxity.rtl.silicon.check import simulate_gates
 from laxity.rtl.silicon.mapping import SiliconDesign, map_accelerator
-from laxity.rtl.silicon.measure import MeasuredMemory, MeasuredPart, Silicon, StepEnergy, measure_accelerator
+from laxity.rtl.silicon.measure import (
+    MeasuredMemory,
+    MeasuredPart,
+    Silicon,
+    StepEnergy,
+    measure_accelerator,
+    write_silicon,
+)
 
 __all__ = [
     "MeasuredMemory",
@@ -13,4 +20,5 @@ __all__ = [
     "map_accelerator",
     "measure_accelerator",
     "simulate_gates",
+    "write_silicon",
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from laxity.circuits.cells import CellLibrary
 from laxity.eda.run import Progress
+from laxity.eda.store import Store
 from laxity.rtl.accelerator.simulate import Simulation
 from laxity.rtl.silicon.engine import Kind
 from laxity.rtl.silicon.mapping import SiliconDesign, map_accelerator
@@ -21,6 +22,7 @@ def simulate_gates(
     library: CellLibrary | None = None,
     pauses: bool = True,
     kind: Kind = "auto",
+    store: Store | None = None,
     progress: Progress | None = None,
 ) -> Simulation:
     """Map an accelerator to cells and run the mapped netlist on its vectors.
@@ -31,6 +33,7 @@ def simulate_gates(
         library: cells; the built-in 45 nm table if None.
         pauses: both streams pause now and then.
         kind: of the engine that simulates.
+        store: where mapped netlists are kept; the user's if None.
         progress: told what takes long.
 
     Raises:
@@ -39,7 +42,8 @@ def simulate_gates(
         RunError: the folder holds no accelerator.
         DataError: its vectors do not fit it.
     """
-    design, vectors = map_accelerator(folder, library, progress=progress), read_vectors(folder, images)
+    vectors = read_vectors(folder, images)
+    design = map_accelerator(folder, library, store=store, progress=progress)
     start = time.monotonic()
     trace = run_netlist(design.netlist, vectors, pauses=pauses, kind=kind)
     return as_simulation(trace, design, vectors, time.monotonic() - start)

@@ -34,7 +34,7 @@ _ALL = ~np.uint64(0)
 
 
 @dataclass(slots=True, eq=False)
-class Store:
+class Contents:
     """A memory while it is simulated.
 
     Attributes:
@@ -72,7 +72,7 @@ class State:
     nets: Words
     mask: Words
     toggles: Counts
-    stores: list[Store]
+    stores: list[Contents]
     reads: Counts
     writes: Counts
 
@@ -148,13 +148,13 @@ def _bits(random: np.random.Generator, shape: Sequence[int]) -> Words:
     return random.integers(0, 1 << 64, tuple(shape), dtype=np.uint64)
 
 
-def _store(memory: Memory, rows: Rows, width: int, random: np.random.Generator) -> Store:
+def _store(memory: Memory, rows: Rows, width: int, random: np.random.Generator) -> Contents:
     if memory.contents is None:
         words = _bits(random, (memory.words, memory.bits, width))
     else:
         planes = [[_ALL * np.uint64(word >> bit & 1) for bit in range(memory.bits)] for word in memory.contents]
         words = np.repeat(np.array(planes, np.uint64)[:, :, None], width, 2)
-    return Store(
+    return Contents(
         rows.rows(memory.address),
         rows.rows(memory.data),
         [(rows.rows(w.enable), rows.rows(w.address), rows.rows(w.data)) for w in memory.writes],
@@ -201,7 +201,7 @@ class NumpyEngine:
         changed = (self._state.nets[part] ^ before) & self._state.mask
         self._state.toggles[part] += np.bitwise_count(changed).sum(1, dtype=np.int64)
 
-    def _access(self, index: int, store: Store) -> Words:
+    def _access(self, index: int, store: Contents) -> Words:
         """Read, then write; the words that leave the memory."""
         state = self._state
         address = state.nets[store.address]
@@ -218,14 +218,14 @@ class NumpyEngine:
                 self._write(store, enables, target, state.nets[data])
         return read
 
-    def _read(self, store: Store, address: Words) -> Words:
+    def _read(self, store: Contents, address: Words) -> Words:
         read = np.zeros(store.words.shape[1:], np.uint64)
         for place, images in _places(address):
             if place < len(store.words):
                 read |= store.words[place] & images
         return read
 
-    def _write(self, store: Store, enables: Words, address: Words, data: Words) -> None:
+    def _write(self, store: Contents, enables: Words, address: Words, data: Words) -> None:
         for place, images in _places(address):
             if place < len(store.words):
                 chosen = enables & images

@@ -12,7 +12,9 @@ import numpy as np
 from laxity.circuits.cells import CellLibrary
 from laxity.circuits.sram import MemoryCost
 from laxity.core.errors import ConfigError
+from laxity.core.serial import write_json
 from laxity.eda.run import Progress, ToolRunError
+from laxity.eda.store import Store
 from laxity.rtl.silicon.area import Part, memory_costs, part_of, parts_of
 from laxity.rtl.silicon.energy import (
     Energies,
@@ -157,6 +159,7 @@ def measure_accelerator(
     seed: int = 0,
     frequency_mhz: float = FREQUENCY_MHZ,
     kind: Kind = "auto",
+    store: Store | None = None,
     progress: Progress | None = None,
 ) -> Silicon:
     """Map an accelerator to cells and measure it while it works on its images.
@@ -169,6 +172,7 @@ def measure_accelerator(
         seed: of the draw of these transitions.
         frequency_mhz: clock for the energy of leakage; nothing else depends on it.
         kind: of the engine that simulates.
+        store: where mapped netlists are kept; the user's if None.
         progress: told what takes long.
 
     Raises:
@@ -183,7 +187,8 @@ def measure_accelerator(
             f"energy with {samples} samples per step at {frequency_mhz} MHz is not possible; give at least 128 samples "
             "and a frequency above 0"
         )
-    design, vectors = map_accelerator(folder, library, progress=progress), read_vectors(folder, images)
+    vectors = read_vectors(folder, images)
+    design = map_accelerator(folder, library, store=store, progress=progress)
     drawn = Samples(_cycles(vectors), vectors.images, samples, seed)
     if progress is not None:
         progress(f"{vectors.images} images run on {len(design.netlist.gates)} gates")
@@ -192,6 +197,16 @@ def measure_accelerator(
     if progress is not None:
         progress(f"{drawn.words * 64} transitions of every step run with glitches")
     return _silicon(design, vectors, trace, drawn, frequency_mhz)
+
+
+def write_silicon(folder: Path, found: Silicon) -> Path:
+    """Keep a measurement beside the accelerator, as `FILE`; returns the path.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    write_json(folder / FILE, found.to_json())
+    return folder / FILE
 
 
 def _cycles(vectors: Vectors) -> list[int]:
@@ -216,7 +231,17 @@ def _silicon(design: SiliconDesign, vectors: Vectors, trace: Trace, drawn: Sampl
     parts, path = parts_of(netlist, library, timing.delays_ns()), timing.critical_path()
     leakage_nw = sum(part.leakage_nw for part in parts) + sum(cost.leakage_nw for cost in costs)
     by_net = toggle_energies_fj(netlist, library)
-    own = _part_energies(netlist, trace, by_row(by_net, trace.state.rows))
+    by_row_fj = by_row(by_net, trace.state.rows)
+    own = _part_energies(netlist, trace, by_row_fj)
+    figures = CycleFigures(
+        by_row_fj,
+        trace.state.rows.gates,
+        clock_pj=len(netlist.flip_flops) * library.clock_energy_fj() * 1e-3,
+        leakage_pj=leakage_nw / frequency_mhz * 1e-3,
+        memories=costs,
+        images=vectors.images,
+    )
+    glitches = _glitches(design, drawn, len(trace.phases), by_net)
     return Silicon(
         library=library.name,
         tool=design.tool,
@@ -233,7 +258,7 @@ def _silicon(design: SiliconDesign, vectors: Vectors, trace: Trace, drawn: Sampl
         ),
         images=vectors.images,
         frequency_mhz=frequency_mhz,
-        steps=_steps(design, vectors, trace, drawn, by_net, costs, leakage_nw / frequency_mhz * 1e-3),
+        steps=tuple(figures.step(phase, more) for phase, more in zip(trace.phases, glitches, strict=True)),
     )
 
 
@@ -257,58 +282,51 @@ def _part_energies(netlist: Netlist, trace: Trace, by_row_fj: Energies) -> dict[
     return found
 
 
-def _steps(
-    design: SiliconDesign,
-    vectors: Vectors,
-    trace: Trace,
-    drawn: Samples,
-    by_net_fj: Energies,
-    costs: Sequence[MemoryCost],
-    leakage_pj: float,
-) -> tuple[StepEnergy, ...]:
-    """Energies of all phases; `leakage_pj` is that of a cycle."""
-    netlist, library = design.netlist, design.library
+@dataclass(frozen=True, slots=True, eq=False)
+class CycleFigures:
+    """What energies of phases are made of.
+
+    Attributes:
+        toggle_fj: energy of a change by row, float64 (rows,).
+        gates: first row of gates.
+        clock_pj: of all flip-flops per cycle.
+        leakage_pj: of everything per cycle.
+        memories: figures of each memory.
+        images: over which phases are counted.
+    """
+
+    toggle_fj: Energies
+    gates: int
+    clock_pj: float
+    leakage_pj: float
+    memories: Sequence[MemoryCost]
+    images: int
+
+    def step(self, phase: Phase, glitches: Glitches) -> StepEnergy:
+        """Energy of a phase per image."""
+        spent = phase.toggles * self.toggle_fj * 1e-3 / self.images
+        held, gates = float(spent[: self.gates].sum()), float(spent[self.gates :].sum())
+        accesses = zip(phase.reads.tolist(), phase.writes.tolist(), self.memories, strict=True)
+        memory = sum(reads * cost.read_pj + writes * cost.write_pj for reads, writes, cost in accesses)
+        return StepEnergy(
+            phase.name,
+            phase.kind,
+            phase.cycles,
+            logic_pj=held + gates,
+            logic_glitch_pj=held + gates * glitches.ratio,
+            logic_glitch_low_pj=held + gates * glitches.low,
+            logic_glitch_high_pj=held + gates * glitches.high,
+            clock_pj=self.clock_pj * phase.cycles,
+            memory_pj=memory / self.images,
+            leakage_pj=self.leakage_pj * phase.cycles,
+        )
+
+
+def _glitches(design: SiliconDesign, drawn: Samples, phases: int, by_net_fj: Energies) -> list[Glitches]:
+    """What glitches add, phase by phase."""
     settled, inertial = (
-        batch_energies_pj(netlist, library, by_net_fj, drawn.before, drawn.after, delays)
+        batch_energies_pj(design.netlist, design.library, by_net_fj, drawn.before, drawn.after, delays)
         for delays in ("zero", "inertial")
     )
-    clock_pj = len(netlist.flip_flops) * library.clock_energy_fj() * 1e-3
-    by_row_fj, gates = by_row(by_net_fj, trace.state.rows), trace.state.rows.gates
-    steps = []
-    for index, phase in enumerate(trace.phases):
-        part = slice(index * drawn.words, (index + 1) * drawn.words)
-        spent = phase.toggles * by_row_fj * 1e-3 / vectors.images
-        steps.append(
-            _step(
-                phase,
-                (float(spent[:gates].sum()), float(spent[gates:].sum())),
-                glitch_ratio(settled[part], inertial[part]),
-                clock_pj * phase.cycles,
-                _memory_pj(phase, costs) / vectors.images,
-                leakage_pj * phase.cycles,
-            )
-        )
-    return tuple(steps)
-
-
-def _step(
-    phase: Phase, settled_pj: tuple[float, float], glitches: Glitches, clock: float, memory: float, leakage: float
-) -> StepEnergy:
-    held, gates = settled_pj
-    return StepEnergy(
-        phase.name,
-        phase.kind,
-        phase.cycles,
-        logic_pj=held + gates,
-        logic_glitch_pj=held + gates * glitches.ratio,
-        logic_glitch_low_pj=held + gates * glitches.low,
-        logic_glitch_high_pj=held + gates * glitches.high,
-        clock_pj=clock,
-        memory_pj=memory,
-        leakage_pj=leakage,
-    )
-
-
-def _memory_pj(phase: Phase, costs: Sequence[MemoryCost]) -> float:
-    accesses = zip(phase.reads.tolist(), phase.writes.tolist(), costs, strict=True)
-    return sum(reads * cost.read_pj + writes * cost.write_pj for reads, writes, cost in accesses)
+    parts = [slice(index * drawn.words, (index + 1) * drawn.words) for index in range(phases)]
+    return [glitch_ratio(settled[part], inertial[part]) for part in parts]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from laxity.circuits.simulate import Words
 from laxity.core.errors import RunError
 from laxity.rtl.accelerator.simulate import StepResult
-from laxity.rtl.silicon.engine import Counts, Kind, State, Store, make_engine, make_state
+from laxity.rtl.silicon.engine import Contents, Counts, Kind, State, make_engine, make_state
 from laxity.rtl.silicon.netlist import Netlist
 from laxity.rtl.silicon.vectors import Planned, Vectors
 
@@ -167,7 +167,7 @@ class _Bench:
         self.cycle = self.summed = self.received = self.wrong_results = 0
         self.seen = (self.state.toggles.copy(), self.state.reads.copy(), self.state.writes.copy())
 
-    def _activations(self) -> Store:
+    def _activations(self) -> Contents:
         for memory, store in zip(self.netlist.memories, self.state.stores, strict=True):
             if memory.name == ACTIVATIONS:
                 return store

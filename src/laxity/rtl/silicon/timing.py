@@ -80,7 +80,8 @@ class Timing:
             steps.append(gate.block or "top")
             net = max(gate.inputs, key=self._arrival.__getitem__)
         start = self._starts[net][1] if net in self._starts else "constant"
-        way = [f"{block} ({len(list(cells))} cells)" for block, cells in groupby(reversed(steps))]
+        runs = [(block, len(list(cells))) for block, cells in groupby(reversed(steps))]
+        way = [f"{block} ({count} cell{'s' if count > 1 else ''})" for block, count in runs]
         return TimingPath(self._delay_ns(end), (start, *way, end.name))
 
     def _delay_ns(self, end: _End) -> float:

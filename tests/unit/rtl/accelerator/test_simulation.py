@@ -211,5 +211,5 @@ def test_verilator_agrees(lab, dataflow, tmp_path):
 
 
 def test_unknown_simulators(tmp_path):
-    with pytest.raises(ToolError, match="iverilog or verilator, not with 'modelsim'"):
+    with pytest.raises(ToolError, match="iverilog or verilator or gates, not with 'modelsim'"):
         simulate(tmp_path, "modelsim")
