@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from laxity.circuits.wide import Core
@@ -30,11 +29,13 @@ class ElementErrors:
         table: float64 (left codes, right codes), from the least codes on.
         left: least and greatest left code.
         right: least and greatest right code.
+        kernel: sums products of codes as the layer does, with the factor that brings these sums to units of codes.
     """
 
     table: FloatArray
     left: tuple[int, int]
     right: tuple[int, int]
+    kernel: tuple[Products, float]
 
     @classmethod
     def of(cls, operand: Operands, multiplier: Core | None, site: str) -> ElementErrors:
@@ -56,7 +57,8 @@ class ElementErrors:
                 f"site {site!r} has {x.size} x {w.size} pairs of codes, too many for a table of errors; use operands "
                 "of at most 10 bits"
             )
-        return cls(scalar.compute(x, w) * 2.0 ** -sum(scalar.shifts) - x * w, (low, high), (least, most))
+        table = scalar.compute(x, w) * 2.0 ** -sum(scalar.shifts) - x * w
+        return cls(table, (low, high), (least, most), operand.products(multiplier, None, site))
 
     @property
     def exact(self) -> bool:
@@ -76,24 +78,9 @@ class ElementErrors:
         variance = np.einsum("x,xw->w", histogram, (self.table - mean) ** 2)
         return mean, variance
 
-    def sums(self, seen: SiteObservation, kernel: tuple[Products, float] | None = None) -> Tensor:
-        """Errors of the sums at the sampled outputs: float64 (matrices, places, columns).
-
-        Args:
-            seen: operands of the site.
-            kernel: that computes sums of the multiplier's products for these codes, with the factor that brings these
-                to units of codes; without it the table itself is summed, which takes longer.
-        """
-        if self.exact:
-            return torch.zeros_like(seen.sums)
-        if kernel is not None:
-            return sums_by(kernel, seen) - seen.left.double() @ seen.right.double()
-        table = torch.from_numpy(self.table)
-        x, w = (seen.left - self.left[0]).long(), (seen.right - self.right[0]).long()
-        found = torch.zeros_like(seen.sums)
-        for d in range(seen.reduction):
-            found += table[x[:, :, d, None], w[:, None, d]]
-        return found
+    def sums(self, seen: SiteObservation) -> Tensor:
+        """Errors of the sums at the sampled outputs of a site: float64 (matrices, places, columns)."""
+        return sums_by(self.kernel, seen) - seen.left.double() @ seen.right.double()
 
 
 def sums_by(kernel: tuple[Products, float], seen: SiteObservation) -> Tensor:

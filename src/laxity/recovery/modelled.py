@@ -47,7 +47,7 @@ def error_models(
     for layer in coded(model):
         seen, name = observed.sites[layer.site.name], layer.site.name
         errors = ElementErrors.of(seen.operand, layer.multiplier, name)
-        found[name] = fit(errors.sums(seen, layer.products()), seen, per_kernel=per_kernel)
+        found[name] = fit(errors.sums(seen), seen, per_kernel=per_kernel)
     return found
 
 
