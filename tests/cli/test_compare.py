@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from laxity.circuits import catalogue, errors_of
+from laxity.eda.tools import available
 
 from .conftest import call
 
@@ -142,3 +143,45 @@ def test_lists_of_wide_circuits() -> None:
     assert [facts["name"] for facts in found] == catalogue.names(11)
     assert {facts["pairs"] for facts in found} == {256}
     assert call("circuits", "list", "--width", 17).code == 2
+
+
+def test_costs_of_mapped_netlists() -> None:
+    if available("yosys") is None:
+        pytest.skip("no yosys; pip install 'laxity[rtl]'")
+    plain = {c["name"]: c for c in document("compare", "drum6_3", "dadda6", "--against", "area")["circuits"]}
+    found = document("compare", "drum6_3", "dadda6", "--against", "area", "--flow", "yosys")
+    assert (found["library"], found["flow"]) == ("gscl45nm", "yosys")
+    assert found["tool"].startswith("yosys ")
+    (measured,) = json.loads(call("circuits", "characterise", "drum6_3", "--flow", "yosys", "--json").out)
+    mapped = {c["name"]: c for c in found["circuits"]}
+    assert mapped["drum6_3"]["netlist"] == measured["measured"] == "mapped"
+    assert mapped["drum6_3"]["area_um2"] == measured["area_um2"] < plain["drum6_3"]["area_um2"]
+    assert mapped["drum6_3"]["netlist_key"] != plain["drum6_3"]["netlist_key"]
+    for name, circuit in mapped.items():
+        assert {k: circuit[k] for k in ("med", "mred", "wce")} == {k: plain[name][k] for k in ("med", "mred", "wce")}
+    assert plain["drum6_3"]["netlist"] == "given"
+    outcome = call("circuits", "compare", "drum6_3", "dadda6", "--flow", "yosys")
+    assert "netlists mapped by yosys" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--target", "none.lib"), 1, "cannot read Liberty file none.lib"),
+        (("--target", "ecp5"), 2, "use asic45, a Liberty file"),
+        (("--target", "my.lib", "--against", "pe-energy"), 2, "leave out --target"),
+        (("--flow", "vivado"), 2, "vivado"),
+    ],
+)
+def test_targets_and_flows_that_cannot_be(words: tuple[str, ...], code: int, said: str) -> None:
+    outcome = call("circuits", "compare", "dadda4", "drum4_3", *words)
+    assert outcome.code == code
+    assert said in " ".join(outcome.err.replace("\u2502", " ").split())
+
+
+def test_mapping_without_yosys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAXITY_YOSYS", "wheel")
+    monkeypatch.setattr("laxity.eda.tools._script", lambda program: None)
+    outcome = call("circuits", "compare", "dadda4", "--flow", "yosys")
+    assert outcome.code == 4
+    assert "yosys is needed and not installed" in outcome.err

@@ -71,7 +71,7 @@ def characterise(
     if fpga:
         _fpga(circuits, target, trace, place, seed, json=json)
     else:
-        _cells(circuits, _library(target), flow, trace, json=json)
+        _cells(circuits, library_of(target, ", xilinx7, ecp5 or ice40"), flow, trace, json=json)
 
 
 def _resolve(name: str, width: int | None) -> list[Circuit]:
@@ -96,7 +96,8 @@ def _some(listed: list[str], family: str, width: int) -> list[str]:
     return listed
 
 
-def _library(target: str) -> CellLibrary:
+def library_of(target: str, others: str = "") -> CellLibrary:
+    """The cells that --target names; `others` are further targets, for the message."""
     from laxity.circuits import default_library
     from laxity.circuits.liberty import load_liberty
 
@@ -104,7 +105,7 @@ def _library(target: str) -> CellLibrary:
         return default_library()
     if not target.endswith(".lib"):
         raise typer.BadParameter(
-            f"{target!r} is no target; use {BUILT_IN}, a Liberty file (.lib), xilinx7, ecp5 or ice40",
+            f"{target!r} is no target; use {BUILT_IN}, a Liberty file (.lib){others}",
             param_hint="--target",
         )
     return load_liberty(Path(target))

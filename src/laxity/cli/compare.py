@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from laxity.cli import arguments as shared
+from laxity.cli.characterise import BUILT_IN, FlowName, library_of
 from laxity.cli.output import emit_json, emit_table, note
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ _HISTOGRAM = typer.Option(
     "or with a and b (operands one by one).",
 )
 _SAMPLES = typer.Option("--samples", min=256, help="Operand pairs drawn where operands are wider than 12 bits.")
+_TARGET = typer.Option("--target", help="Cells of the costs: asic45, or the path of a Liberty file (.lib).")
+_FLOW = typer.Option("--flow", help="Costs of the netlists as they are, or mapped by Yosys.")
 _MAP = typer.Option("--map", help="With --out: a circuit that gets a section besides the front; may be repeated.")
 _MOST = typer.Option("--most", min=0, help="With --out: circuits of the front that get a section.")
 
@@ -69,6 +72,8 @@ def compare(
     histogram: Annotated[Path | None, _HISTOGRAM] = None,
     width: Annotated[int | None, _WIDTH] = None,
     signed: Annotated[bool, typer.Option("--signed", help="The signed versions of families.")] = False,
+    target: Annotated[str, _TARGET] = BUILT_IN,
+    flow: Annotated[FlowName, _FLOW] = FlowName.NETLIST,
     clock_mhz: Annotated[float, typer.Option("--clock-mhz", help="Operations per microsecond, for power.")] = 1000.0,
     samples: Annotated[int, _SAMPLES] = 1 << 20,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the sample.")] = 0,
@@ -80,13 +85,19 @@ def compare(
 ) -> None:
     """Compare circuits: error against area, delay, power or energy, and which of them no other beats.
 
-    Costs are those of the netlist on the built-in 45 nm cell table, without any tool. power is that of one operation
-    per clock cycle, energy that of the circuit alone per operation, pe-energy that of a processing element around it
-    (unsigned multipliers); all count glitches. Energies are kept in the folder LAXITY_CACHE.
+    Costs are those of the netlist on the built-in 45 nm cell table, without any tool, or as --flow and --target say.
+    power is that of one operation per clock cycle, energy that of the circuit alone per operation, pe-energy that of a
+    processing element around it (unsigned multipliers, built-in cells); all count glitches. Energies are kept in the
+    folder LAXITY_CACHE.
     """
     from laxity.circuits import Operands, Sampling, load_operands
     from laxity.circuits import comparison as side_by_side
 
+    if against is Against.PE_ENERGY and target != BUILT_IN:
+        raise typer.BadParameter(
+            f"pe-energy is that of elements in {BUILT_IN}; leave out --target", param_hint="--target"
+        )
+    library = library_of(target)
     operands = Operands() if histogram is None else load_operands(histogram)
     sampling = Sampling(samples, seed)
     candidates = side_by_side.find_candidates(names, width, signed=signed)
@@ -98,7 +109,9 @@ def compare(
         operands_text="uniform" if histogram is None else f"of {histogram.name}",
         sampling=sampling,
         clock_mhz=clock_mhz,
-        element_energy=_element_energy(candidates, operands, against),
+        element_energy=_element_energy(candidates, operands, against) if target == BUILT_IN else None,
+        library=library,
+        flow=flow.value,
         progress=note if len(candidates) > 1 else lambda _: None,
     )
     if out is not None:
@@ -112,7 +125,8 @@ def compare(
         note(f"page: {out}")
     if json:
         rows = found.front if front else found.rows
-        emit_json({"metric": metric.value, "against": against.value, "circuits": [row.to_json() for row in rows]})
+        facts = {"metric": metric.value, "against": against.value, "library": library.name, "flow": flow.value}
+        emit_json({**facts, "tool": found.tool, "circuits": [row.to_json() for row in rows]})
     else:
         _show(found, front=front)
 
@@ -147,6 +161,5 @@ def _show(found: Comparison, *, front: bool) -> None:
     amount = f"a sample of {first.pairs}" if isinstance(first, SampledMetrics) else f"all {first.pairs}"
     note(
         f"{len(found.front)} of {len(found.rows)} circuits are beaten by no other in {found.metric} and "
-        f"{found.against}; operands {found.operands}, errors over {amount} pairs; netlists on the 45 nm cell table, no "
-        "wires"
+        f"{found.against}; operands {found.operands}, errors over {amount} pairs; {found.basis}, no wires"
     )

@@ -17,7 +17,6 @@ from laxity.artifacts.page.chart import Chart
 from laxity.artifacts.page.inline import script_json
 from laxity.artifacts.page.numbers import number
 from laxity.circuits.assess import SAMPLING, Sampling
-from laxity.circuits.cells import default_library
 from laxity.circuits.comparison import Comparison, Row, energy_by_operand, error_bins, error_map
 from laxity.circuits.distribution import UNIFORM, Operands
 from laxity.core.errors import CircuitError
@@ -96,7 +95,7 @@ def render_page(
         "families": sorted({row.candidate.family for row in comparison.rows}),
         "points": script_json(_points(comparison, costs)),
         "sections": sections,
-        "library": default_library(),
+        "library": comparison.library,
         "command": command,
         "version": metadata.version("laxity"),
     }
@@ -135,7 +134,9 @@ def _section(row: Row, index: int, comparison: Comparison, operands: Operands, s
     signed, relative = map_charts(anchor, found, names)
     charts = {"signed": signed, "relative": relative, "bins": bins_chart(anchor, bins)}
     if candidate.circuit is not None:
-        held, ranges = energy_charts(anchor, energy_by_operand(candidate.circuit, subject), names)
+        held, ranges = energy_charts(
+            anchor, energy_by_operand(candidate.circuit, subject, library=comparison.library), names
+        )
         charts |= {"held": held, "ranges": ranges}
     cells = dict(row.figures.cells) if row.figures else {}
     largest = max(cells.values(), default=1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from laxity.circuits.activity import segment_energies
 from laxity.circuits.assess import SAMPLING, Sampling, parts
-from laxity.circuits.cells import default_library
+from laxity.circuits.cells import CellLibrary, default_library
 from laxity.circuits.distribution import UNIFORM, Operands
 from laxity.circuits.error_sums import FloatArray, IntArray, Weight
 from laxity.circuits.metrics import ErrorMetrics
@@ -157,8 +157,11 @@ class EnergyByOperand:
     ranges: FloatArray
 
 
-def energy_by_operand(circuit: Circuit, subject: Subject, seed: int = 0) -> EnergyByOperand:
-    """How the energy of a circuit depends on its operands, on the built-in cell table."""
+def energy_by_operand(
+    circuit: Circuit, subject: Subject, seed: int = 0, library: CellLibrary | None = None
+) -> EnergyByOperand:
+    """How the energy of a circuit depends on its operands, on the built-in cell table if no other is given."""
+    cells = library or default_library()
     values = dict(zip("ab", (np.sort(v) for v in side_values(subject)), strict=True))
     held: dict[str, tuple[FloatArray, FloatArray]] = {}
     for name, other in (("a", "b"), ("b", "a")):
@@ -168,7 +171,7 @@ def energy_by_operand(circuit: Circuit, subject: Subject, seed: int = 0) -> Ener
         chosen = kept[np.arange(count), generator.integers(0, kept.shape[1], count)]
         moving = generator.choice(values[other], (count, _STEPS + 1))
         fixed = np.broadcast_to(chosen[:, None], moving.shape)
-        held[name] = chosen.astype(np.float64), _energies(circuit, {name: fixed, other: moving})
+        held[name] = chosen.astype(np.float64), _energies(circuit, {name: fixed, other: moving}, cells)
     generator = stream(seed, "energy by ranges")
     ranges = {name: v.reshape(min(_BLOCKS, v.size), -1) for name, v in values.items()}
     rows, columns = len(ranges["a"]), len(ranges["b"])
@@ -186,10 +189,10 @@ def energy_by_operand(circuit: Circuit, subject: Subject, seed: int = 0) -> Ener
         b_held=held["b"][1],
         a_ranges=ranges["a"].mean(axis=1),
         b_ranges=ranges["b"].mean(axis=1),
-        ranges=_energies(circuit, drawn).reshape(rows, columns),
+        ranges=_energies(circuit, drawn, cells).reshape(rows, columns),
     )
 
 
-def _energies(circuit: Circuit, values: dict[str, IntArray]) -> FloatArray:
+def _energies(circuit: Circuit, values: dict[str, IntArray], library: CellLibrary) -> FloatArray:
     codes = {name: v & ((1 << circuit.port(name).width) - 1) for name, v in values.items()}
-    return segment_energies(circuit, codes, default_library())
+    return segment_energies(circuit, codes, library)

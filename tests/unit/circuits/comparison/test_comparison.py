@@ -1,5 +1,6 @@
 """Circuits side by side: what is compared, what it costs, who beats whom."""
 
+import dataclasses
 import itertools
 import json
 
@@ -142,3 +143,23 @@ def test_progress_names_every_circuit(candidates):
     compare(candidates, progress=told.append)
     assert [text.split()[1] for text in told] == [c.name for c in candidates]
     assert len(set(itertools.chain(told))) == len(candidates)
+
+
+def test_costs_on_other_cells():
+    """Cells of twice the area and three times the leakage."""
+    table = default_library()
+    cells = {
+        name: dataclasses.replace(cell, area_um2=2 * cell.area_um2, leakage_nw=3 * cell.leakage_nw)
+        for name, cell in table.cells.items()
+    }
+    other = dataclasses.replace(table, name="twice", cells=cells)
+    candidates = find_candidates(["drum4_3", "dadda4"])
+    before, after = compare(candidates, against="area"), compare(candidates, against="area", library=other)
+    for left, right in zip(before.rows, after.rows, strict=True):
+        assert left.candidate == right.candidate
+        assert right.figures.area_um2 == pytest.approx(2 * left.figures.area_um2)
+        assert right.figures.leakage_nw == pytest.approx(3 * left.figures.leakage_nw)
+        assert right.figures.energy_pj == pytest.approx(left.figures.energy_pj)
+    assert after.basis == "netlists as they are, on the cells of twice"
+    with pytest.raises(CircuitError, match="unknown flow 'vivado'; use one of netlist, yosys"):
+        compare(candidates, flow="vivado")
