@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field
 
+from laxity.artifacts.report.accelerator import Accelerator, load_accelerator
+from laxity.artifacts.report.files import Amount, Count, Part, check, parse, read_json, read_part, read_text
 from laxity.core.errors import RunError
 from laxity.core.estimate import Estimate
 from laxity.core.records import Quality, Reliability
 from laxity.core.serial import content_key
 
-T = TypeVar("T")
-REMEDY = "run the command that made the folder again; it resumes and writes what is missing"
 
-
-class _Part(BaseModel):
-    """Base of all parts: immutable, unknown keys ignored so that newer runs stay readable."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class TaskFacts(_Part):
+class TaskFacts(Part):
     """The task: name, content fingerprint, notes, samples per split."""
 
     name: str
@@ -34,7 +25,7 @@ class TaskFacts(_Part):
     samples: dict[str, int]
 
 
-class Constant(_Part):
+class Constant(Part):
     """One constant of the hardware target with its unit, basis and source."""
 
     name: str
@@ -44,7 +35,7 @@ class Constant(_Part):
     source: str
 
 
-class TargetFacts(_Part):
+class TargetFacts(Part):
     """The hardware target."""
 
     name: str
@@ -52,7 +43,7 @@ class TargetFacts(_Part):
     constants: list[Constant]
 
 
-class Manifest(_Part):
+class Manifest(Part):
     """``manifest.json``: how the run was made. `max_drop` is a fraction, `seconds` wall time."""
 
     laxity: str
@@ -67,7 +58,7 @@ class Manifest(_Part):
     seconds: float
 
 
-class JournalLine(_Part):
+class JournalLine(Part):
     """What the report needs of one line of ``evaluations.jsonl`` (an `Evaluation`)."""
 
     stage: str
@@ -75,7 +66,7 @@ class JournalLine(_Part):
     seconds: float
 
 
-class Reference(_Part):
+class Reference(Part):
     """An unapproximated network on the search split; energy per sample in pJ."""
 
     quality: Quality
@@ -83,7 +74,7 @@ class Reference(_Part):
     energy_ratio: float | None = None
 
 
-class Point(_Part):
+class Point(Part):
     """One evaluated plan: quality with interval (fractions), energy ratio to exact INT8, cost per sample."""
 
     plan_key: str
@@ -100,7 +91,7 @@ class Point(_Part):
     label: str
 
 
-class LevelBest(_Part):
+class LevelBest(Part):
     """The best plan of one level: `drop` is a fraction, `met` whether the budget is kept."""
 
     plan_key: str
@@ -111,7 +102,7 @@ class LevelBest(_Part):
     label: str
 
 
-class Front(_Part):
+class Front(Part):
     """``front.json``: all points of the search, and the best of each level."""
 
     baseline: Reference
@@ -121,7 +112,7 @@ class Front(_Part):
     selected: str
 
 
-class Sensitivity(_Part):
+class Sensitivity(Part):
     """What one choice at one site does to the loss and to the energy ratio."""
 
     site: str
@@ -133,7 +124,7 @@ class Sensitivity(_Part):
     energy_ratio: float
 
 
-class Interval(_Part):
+class Interval(Part):
     """A fraction with its confidence interval."""
 
     value: float
@@ -141,14 +132,14 @@ class Interval(_Part):
     high: float
 
 
-class Range(_Part):
+class Range(Part):
     """Low and high end of an interval."""
 
     low: float
     high: float
 
 
-class EnergyPair(_Part):
+class EnergyPair(Part):
     """Energy per sample in pJ of the exact 8-bit and of the approximated network, and their ratio."""
 
     int8_exact: float
@@ -156,7 +147,7 @@ class EnergyPair(_Part):
     ratio: float
 
 
-class Metrics(_Part):
+class Metrics(Part):
     """``best/metrics.json``: the verdict, from the test split."""
 
     task: str
@@ -174,7 +165,7 @@ class Metrics(_Part):
     met: bool
 
 
-class SiteDetail(_Part):
+class SiteDetail(Part):
     """One site: work, choices by slot, energy by component in pJ per sample before and after."""
 
     name: str
@@ -186,23 +177,65 @@ class SiteDetail(_Part):
     approximated: dict[str, Estimate]
 
 
-class Totals(_Part):
+class Totals(Part):
     """Cost of the whole network for one sample."""
 
     energy_pj: Estimate
     area_um2: Estimate
     latency_cycles: Estimate
     memory_bits: Estimate
+    time_s: Estimate | None = None
+    resources: dict[str, Estimate] = Field(default_factory=dict)
 
 
-class TotalsPair(_Part):
+class TotalsPair(Part):
     """Totals before and after."""
 
     int8_exact: Totals
     approximated: Totals
 
 
-class CircuitUse(_Part):
+class ElementFacts(Part):
+    """The processing element that all sites share; see `laxity.targets.Element`."""
+
+    units: list[str]
+    instances: Count
+    flip_flops: Count
+    area_um2: dict[str, Amount]
+    delay_ns: dict[str, Amount]
+    register_ns: Amount | None = None
+    period_ns: Amount | None = None
+
+
+class SiteUseFacts(Part):
+    """What one site makes the machine do for one sample; see `laxity.targets.SiteUse`."""
+
+    site: str
+    unit: str
+    macs: Amount
+    cycles: Count
+    utilisation: Amount
+    moved_bits: dict[str, Amount]
+    product_pj: dict[str, Amount]
+    uniform_pj: dict[str, Amount] = Field(default_factory=dict)
+    sampled: bool = False
+
+
+class BreakdownFacts(Part):
+    """What lies behind the cost of one network."""
+
+    element: ElementFacts | None = None
+    sites: list[SiteUseFacts] = Field(default_factory=list)
+
+
+class HardwarePair(Part):
+    """Breakdowns before and after."""
+
+    int8_exact: BreakdownFacts
+    approximated: BreakdownFacts
+
+
+class CircuitUse(Part):
     """A circuit of the plan with its error metrics; metrics that are undefined are None."""
 
     name: str
@@ -219,24 +252,25 @@ class CircuitUse(_Part):
     table_sha256: str
 
 
-class Faults(_Part):
+class Faults(Part):
     """Fault campaigns of the three networks."""
 
-    original: list[Reliability] = []
-    int8_exact: list[Reliability] = []
-    approximated: list[Reliability] = []
+    original: list[Reliability] = Field(default_factory=list)
+    int8_exact: list[Reliability] = Field(default_factory=list)
+    approximated: list[Reliability] = Field(default_factory=list)
 
 
-class Details(_Part):
+class Details(Part):
     """``best/details.json``: everything about the selected plan."""
 
     sites: list[SiteDetail]
     totals: TotalsPair
+    hardware: HardwarePair | None = None
     circuits: list[CircuitUse]
     faults: Faults
 
 
-class PlanText(_Part):
+class PlanText(Part):
     """``best/plan.json`` as data: site, slot, choice."""
 
     sites: dict[str, dict[str, dict[str, Any]]]
@@ -256,6 +290,7 @@ class RunView:
     plan_key: str
     metrics: Metrics
     details: Details
+    accelerator: Accelerator | None
     config: str
 
 
@@ -267,65 +302,26 @@ def load_run(run: Path) -> RunView:
     """
     if not run.is_dir():
         raise RunError(f"{run} is not a run folder; give the folder that an optimize or demo run has written")
-    plan = _json(run / "best" / "plan.json")
+    plan = read_json(run / "best" / "plan.json")
     return RunView(
         name=run.resolve().name,
-        manifest=_part(run / "manifest.json", Manifest),
+        manifest=read_part(run / "manifest.json", Manifest),
         evaluations=_journal(run / "evaluations.jsonl"),
-        front=_part(run / "front.json", Front),
-        sensitivity=tuple(_part(run / "sensitivity.json", list[Sensitivity])),
-        plan=_check(run / "best" / "plan.json", plan, PlanText),
+        front=read_part(run / "front.json", Front),
+        sensitivity=tuple(read_part(run / "sensitivity.json", list[Sensitivity])),
+        plan=check(run / "best" / "plan.json", plan, PlanText),
         plan_key=content_key(plan),
-        metrics=_part(run / "best" / "metrics.json", Metrics),
-        details=_part(run / "best" / "details.json", Details),
-        config=_text(run / "config.toml"),
+        metrics=read_part(run / "best" / "metrics.json", Metrics),
+        details=read_part(run / "best" / "details.json", Details),
+        accelerator=load_accelerator(run / "best" / "accelerator"),
+        config=read_text(run / "config.toml"),
     )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing; {REMEDY}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read: {error}; {REMEDY}") from error
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is not a finite number")
-    return value
-
-
-def _parse(path: Path, text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_finite, parse_float=_finite)
-    except ValueError as error:
-        raise RunError(f"{path} is not valid JSON: {error}; {REMEDY}") from None
-
-
-def _json(path: Path) -> Any:
-    return _parse(path, _text(path))
-
-
-def _part(path: Path, form: type[T]) -> T:
-    return _check(path, _json(path), form)
-
-
-def _check(path: Path, data: Any, form: type[T]) -> T:
-    try:
-        return TypeAdapter(form).validate_python(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(p) for p in first["loc"]) or "the document"
-        raise RunError(f"{path}: {place}: {first['msg']}; {REMEDY}") from None
 
 
 def _journal(path: Path) -> tuple[JournalLine, ...]:
     records = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if line.strip():
             place = path.with_name(f"{path.name} line {number}")
-            records.append(_check(place, _parse(place, line), JournalLine))
+            records.append(check(place, parse(place, line), JournalLine))
     return tuple(records)

@@ -10,17 +10,45 @@ from markupsafe import Markup
 from laxity.artifacts.page import render_document
 from laxity.artifacts.page.chart import Chart
 from laxity.artifacts.page.inline import script_json
-from laxity.artifacts.report import tables, wording
+from laxity.artifacts.report import machine, tables, wording
 from laxity.artifacts.report.charts.circuit import circuit_chart
 from laxity.artifacts.report.charts.cost import component_chart, site_chart
 from laxity.artifacts.report.charts.faults import fault_chart
 from laxity.artifacts.report.charts.front import front_chart, hidden, levels_present, stages_present
 from laxity.artifacts.report.charts.levels import levels_chart, quality_chart
+from laxity.artifacts.report.charts.machine import (
+    area_chart,
+    cycles_chart,
+    product_chart,
+    split_chart,
+    timing_chart,
+    traffic_chart,
+)
 from laxity.artifacts.report.charts.sensitivity import sensitivity_chart
+from laxity.artifacts.report.charts.silicon import silicon_area_chart, silicon_energy_chart, steps_chart
 from laxity.artifacts.report.load import RunView, load_run
 from laxity.core.serial import write_atomic
 
 REPORT_NAME = "report.html"
+
+_CHARTS = (
+    front_chart,
+    levels_chart,
+    component_chart,
+    site_chart,
+    sensitivity_chart,
+    quality_chart,
+    fault_chart,
+    area_chart,
+    timing_chart,
+    split_chart,
+    product_chart,
+    cycles_chart,
+    traffic_chart,
+    steps_chart,
+    silicon_area_chart,
+    silicon_energy_chart,
+)
 
 
 def render_report(run: Path) -> str:
@@ -41,6 +69,7 @@ def render_report(run: Path) -> str:
     values = {
         **_words(view),
         **_tables(view),
+        **_hardware(view),
         "charts": _charts(view),
         "circuits": [
             (use, tables.circuit_facts(use), _drawn(circuit_chart(use, index)))
@@ -69,8 +98,7 @@ def _drawn(chart: Chart) -> tuple[Chart, Markup | None]:
 
 
 def _charts(view: RunView) -> dict[str, tuple[Chart, Markup | None]]:
-    makers = (front_chart, levels_chart, component_chart, site_chart, sensitivity_chart, quality_chart, fault_chart)
-    return {chart.name: _drawn(chart) for chart in (make(view) for make in makers)}
+    return {chart.name: _drawn(chart) for chart in (make(view) for make in _CHARTS)}
 
 
 def _words(view: RunView) -> dict[str, Any]:
@@ -108,4 +136,23 @@ def _tables(view: RunView) -> dict[str, Any]:
         "sum_checks": tables.sum_checks(view),
         "stage_rows": tables.stage_rows(view),
         "options_text": tables.options_text(view.manifest),
+    }
+
+
+def _hardware(view: RunView) -> dict[str, Any]:
+    accelerator = view.accelerator
+    simulation = None if accelerator is None else accelerator.simulation
+    same = simulation is not None and len(simulation.steps) == len(accelerator.facts.steps) if accelerator else False
+    return {
+        "cards": machine.cards(view),
+        "constant_groups": machine.constant_groups(view.manifest),
+        "bases": machine.bases(view.manifest),
+        "element_rows": machine.element_rows(view),
+        "product_table": machine.product_table(view),
+        "use_rows": machine.use_rows(view),
+        "checks": machine.agreements(view),
+        "accelerator": accelerator,
+        "accelerator_facts": [] if accelerator is None else machine.accelerator_facts(accelerator),
+        "simulation_text": "" if accelerator is None else machine.simulation_text(accelerator),
+        "checked": simulation.steps if simulation is not None and same else [],
     }

@@ -14,6 +14,14 @@ from laxity.core.estimate import Basis, Estimate
 from laxity.core.slots import Slot
 
 TOLERANCE = 1e-9
+RESOURCES = {
+    "lut": "Look-up tables",
+    "ff": "Flip-flops",
+    "dsp": "DSP blocks",
+    "bram": "Memory blocks",
+    "units": "Multiply-accumulate units",
+}
+"""Names of the parts of a device that say more than their keys."""
 
 
 @dataclass(slots=True)
@@ -147,15 +155,20 @@ def _choices(site: SiteDetail) -> tuple[Choice, ...]:
 
 
 def total_rows(view: RunView, sources: Sources) -> list[CostRow]:
-    """Energy, area, latency and memory of the whole network."""
+    """Energy, area, latency, memory, time and resources of the whole network; an area of 0 is none."""
     before, after = view.details.totals.int8_exact, view.details.totals.approximated
     names = {
         "energy_pj": "Energy per sample",
         "area_um2": "Area",
         "latency_cycles": "Latency per sample",
+        "time_s": "Time per sample",
         "memory_bits": "Model memory",
     }
-    return [cost_row(text, getattr(before, key), getattr(after, key), sources) for key, text in names.items()]
+    pairs = [(text, getattr(before, key), getattr(after, key)) for key, text in names.items()]
+    resources = dict.fromkeys([*before.resources, *after.resources])
+    pairs += [(RESOURCES.get(n, n), before.resources.get(n), after.resources.get(n)) for n in resources]
+    absent = {"Area"} if before.area_um2.value == after.area_um2.value == 0 else set()
+    return [cost_row(n, b, a, sources) for n, b, a in pairs if n not in absent and (b is not None or a is not None)]
 
 
 def component_rows(view: RunView, sources: Sources) -> list[CostRow]:

@@ -213,6 +213,108 @@ def journal(points: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def hardware(cost: dict[str, Any]) -> dict[str, Any]:
+    """What lies behind the costs; cycles add up to the latency."""
+    found = {}
+    for key, scale, units in (("int8_exact", 1.0, ["dadda8"]), ("approximated", 0.7, ["bam8_6_2", "drum8_4"])):
+        left = cost["totals"][key]["latency_cycles"].value
+        uses = []
+        for index, (name, _, macs, _) in enumerate(SITES):
+            cycles = left if index == len(SITES) - 1 else left // 3
+            left -= cycles
+            product = {"multiplier": 0.4 * scale, "adder": 0.25, "registers": 0.2, "clock": 0.5 + 0.01 * index}
+            uses.append(
+                {
+                    "site": name,
+                    "unit": units[index % len(units)],
+                    "macs": macs * scale,
+                    "cycles": cycles,
+                    "utilisation": 0.1 + 0.1 * index,
+                    "moved_bits": {"sram": 9.0 * macs * scale, "dram": 64.0 * (index + 1)},
+                    "product_pj": product,
+                    "uniform_pj": {part: 1.5 * value for part, value in product.items()},
+                    "sampled": True,
+                }
+            )
+        element = {
+            "units": units,
+            "instances": 256,
+            "flip_flops": 39,
+            "area_um2": {"multiplier": 610.0 * scale, "adder": 270.0, "selection": 0.0, "registers": 311.0},
+            "delay_ns": {unit: 2.3 + 0.3 * i for i, unit in enumerate(units)},
+            "register_ns": 0.2,
+            "period_ns": 5.0,
+        }
+        found[key] = {"element": element, "sites": uses}
+    return found
+
+
+STEPS = (("conv1", "product", 1202, 9216), (":pool#0", "pool", 300, 0), ("linear", "product", 292, 1280))
+
+
+def accelerator() -> dict[str, Any]:
+    """Every file that ``laxity rtl`` writes beside the plan, with invented figures that add up."""
+    steps, checks, energies = [], [], []
+    for index, (name, kind, cycles, macs) in enumerate(STEPS):
+        step = {"name": name, "kind": kind, "cycles": cycles}
+        words = {
+            "weight_reads": macs // 64,
+            "activation_reads": 1152,
+            "activation_writes": 128,
+            "accumulator_reads": 1024 * (macs > 0),
+            "accumulator_writes": 1024 * (macs > 0),
+        }
+        steps.append(step | {"passes": 2, "macs": macs, "utilisation": macs / (64 * cycles)} | words)
+        codes = {"codes": 4096 + index, "wrong_codes": 0, "sums": 2048 * (macs > 0), "wrong_sums": 0}
+        checks.append({"name": name, "kind": kind, "cycles": cycles, "planned_cycles": cycles} | codes)
+        logic = 20.0 * cycles + macs
+        parts = {"logic_glitch_pj": 1.25 * logic, "clock_pj": 5.0 * cycles, "memory_pj": 900.0, "leakage_pj": 40.0}
+        interval = {"logic_glitch_low_pj": 1.2 * logic, "logic_glitch_high_pj": 1.31 * logic}
+        energies.append(step | {"logic_pj": logic} | parts | interval | {"energy_pj": sum(parts.values())})
+    cycles = sum(s["cycles"] for s in steps)
+    utilisation = sum(s["macs"] for s in steps) / (64 * cycles)
+    size = {"rows": 8, "columns": 8, "dataflow": "weight-stationary", "accumulator_words": None}
+    facts = {"configuration": size, "images": 3, "input_shape": [1, 8, 8], "multipliers": ["drum8_4", "bam8_6_2"]}
+    facts |= {"cycles": cycles, "utilisation": utilisation, "parameters": {"ROWS": 8}, "steps": steps}
+    simulation = {"tool": "simulator 12.0", "images": 3, "steps": checks, "results": 30, "wrong_results": 0}
+    simulation |= {"passed": True, "message": "PASS 3 images", "time_s": 4.2, "mismatches": 0}
+    simulation["compared"] = 30 + sum(c["codes"] + c["sums"] for c in checks)
+    return {"accelerator.json": facts, "simulation.json": simulation, **fpga(), "silicon.json": silicon(energies)}
+
+
+def fpga() -> dict[str, Any]:
+    module = {"instances": 64, "lut": 290, "carry": 12, "ff": 39, "bram": 0, "lutram": 0, "dsp": 0}
+    total = {"lut": 21_507, "carry": 1_310, "ff": 4_711, "dsp": 0, "bram": 6.5, "lutram": 96}
+    total |= {"modules": {"element": module}, "tool": "synthesis 0.1"}
+    placement = {"device": "LFE5U-85F", "frequency_mhz": 51.7, "bitstream_bytes": 1_938_771, "seed": 1, "tools": "P 1"}
+    return {
+        "fpga_xilinx7.json": {"family": "xilinx7", **total, "placement": None},
+        "fpga_ecp5.json": {"family": "ecp5", **total, "placement": placement},
+    }
+
+
+def silicon(steps: list[dict[str, Any]]) -> dict[str, Any]:
+    part = {"cells": 1000, "flip_flops": 100, "leakage_nw": 1e5}
+    parts = (("vector", 2), ("array", 4), ("control", 1))
+    memory = {"words": 448, "bits": 64, "area_um2": 44_000.0, "read_pj": 5.1, "write_pj": 6.2, "leakage_nw": 3e5}
+    return {
+        "library": "an invented cell table",
+        "tool": "mapper 0.9",
+        "area_um2": 161_000.0,
+        "memory_area_um2": 88_000.0,
+        "delay_ns": 3.1,
+        "critical_path": ["array.element.a[0]", "array.element.p[15]"],
+        "leakage_nw": 1.2e6,
+        "flip_flops": 4_711,
+        "parts": [{"name": name, "area_um2": 23_000.0 * k, **part} for name, k in parts],
+        "memories": [{"name": name, **memory} for name in ("activations", "weights")],
+        "images": 3,
+        "frequency_mhz": 200.0,
+        "steps": steps,
+        "energy_pj": sum(step["energy_pj"] for step in steps),
+    }
+
+
 def manifest() -> dict[str, Any]:
     constants = [
         {"name": f"{n} energy", "value": round(share * 3.1, 3), "unit": "pJ", "basis": basis.value, "source": source}
@@ -285,6 +387,7 @@ def sensitivity() -> list[dict[str, Any]]:
 def documents() -> dict[str, Any]:
     """Every file of the run: path to its value, or to its text."""
     points, cost = search_points(), details()
+    cost["hardware"] = hardware(cost)
     before = cost["totals"]["int8_exact"]["energy_pj"].value
     plan = {n: {s: {"kind": "synthetic", "label": v} for s, v in c.items()} for n, c in CHOICES.items() if c}
     key = content_key({"sites": plan, "recovery": None})
@@ -304,6 +407,7 @@ def documents() -> dict[str, Any]:
         "best/plan.json": {"sites": plan, "recovery": None},
         "best/metrics.json": metrics(cost, len(points)),
         "best/details.json": cost,
+        **{f"best/accelerator/{name}": document for name, document in accelerator().items()},
         "config.toml": 'task = "synthetic-digits"\ntarget = "invented-array"\nmax_drop = 0.01\nseed = 7\n',
     }
 

@@ -23,7 +23,10 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found; install one or set LAXITY_CHROMIUM"),
 ]
-CHARTS = {"front", "levels", "components", "sites", "sensitivity", "circuit-0", "circuit-1", "quality", "faults"}
+RESULTS = {"front", "levels", "components", "sensitivity", "quality", "faults"}
+HARDWARE = {"sites", "circuit-0", "circuit-1", "area", "timing", "split", "product", "cycles", "traffic"}
+HARDWARE |= {"steps", "silicon-area", "silicon-energy"}
+CHARTS = RESULTS | HARDWARE
 SIZES = [(1280, 900), (390, 844)]
 EVIL = "<img src=x onerror=document.title='owned'>"
 
@@ -64,16 +67,43 @@ def drawn(page: Any) -> set[str]:
     return {e.get_attribute("id").removeprefix("chart-") for e in page.query_selector_all(".chart:has(svg.main-svg)")}
 
 
+def to_hardware(page: Any) -> None:
+    """Turn to the hardware page and wait until it is drawn."""
+    page.click(".views a[href='#hardware']")
+    page.wait_for_function(
+        "[...document.querySelectorAll('#hardware .chart')].every(c => c.querySelector('svg.main-svg')) "
+        "&& document.documentElement.dataset.view === 'hardware'"
+    )
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_charts_render_and_nothing_overflows(visit: Any, run_folder: Path, size: tuple[int, int], scheme: str) -> None:
     page = visit(run_folder, size, scheme)
-    assert drawn(page) == CHARTS
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
-    for name in CHARTS:
-        assert page.locator(f"#chart-{name} svg.main-svg").first.bounding_box()["height"] > 100
+    assert drawn(page) == RESULTS
     page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
+    for hardware, names in ((False, RESULTS), (True, HARDWARE)):
+        if hardware:
+            to_hardware(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
+        for name in names:
+            assert page.locator(f"#chart-{name} svg.main-svg").first.bounding_box()["height"] > 100
+    assert drawn(page) == CHARTS
+
+
+def test_links_lead_to_the_page_that_holds_their_target(visit: Any, run_folder: Path) -> None:
+    page = visit(run_folder)
+    shown = "[...document.querySelectorAll('.view')].filter(v => v.offsetHeight > 0).map(v => v.id)"
+    assert page.evaluate(shown) == ["results"]
+    page.click("#cost .ref >> nth=0")
+    page.wait_for_function("document.documentElement.dataset.view === 'hardware'")
+    assert page.evaluate(shown) == ["hardware"]
+    assert page.get_attribute(".views a[href='#hardware']", "aria-current") == "page"
+    page.go_back()
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.wait_for_selector("#chart-sites svg.main-svg")
+    assert page.evaluate(shown) == ["results", "hardware"]
 
 
 def test_chart_follows_the_window_and_the_theme(visit: Any, run_folder: Path) -> None:
@@ -135,7 +165,14 @@ def test_hostile_names_do_nothing(visit: Any, run_folder: Path, edit) -> None:
     edit(run_folder / "manifest.json", lambda m: m["task"].update(name=EVIL))
     edit(run_folder / "front.json", lambda f: [p.update(label=EVIL) for p in f["points"]])
     edit(run_folder / "best/details.json", lambda d: [s.update(name=EVIL + str(i)) for i, s in enumerate(d["sites"])])
+    for name in ("accelerator", "simulation", "silicon"):
+        file = run_folder / f"best/accelerator/{name}.json"
+        edit(file, lambda d: [s.update(name=EVIL, kind=EVIL) for s in d["steps"]])
+    edit(run_folder / "best/accelerator/silicon.json", lambda d: d.update(tool=EVIL, critical_path=[EVIL]))
+    edit(run_folder / "best/accelerator/fpga_ecp5.json", lambda d: d.update(modules={EVIL: d["modules"]["element"]}))
+    edit(run_folder / "best/details.json", lambda d: d["hardware"]["approximated"]["element"].update(units=[EVIL]))
     page = visit(run_folder)
+    to_hardware(page)
     assert drawn(page) == CHARTS
     assert page.query_selector("img") is None
     assert page.title() != "owned"
@@ -144,7 +181,9 @@ def test_hostile_names_do_nothing(visit: Any, run_folder: Path, edit) -> None:
 def test_empty_run_has_no_broken_chart(visit: Any, run_folder: Path, edit) -> None:
     edit(run_folder / "sensitivity.json", lambda s: s.clear())
     edit(run_folder / "front.json", lambda f: f.update(points=[], levels={}))
-    edit(run_folder / "best/details.json", lambda d: d.update(circuits=[], faults={}, sites=[]))
+    edit(run_folder / "best/details.json", lambda d: d.update(circuits=[], faults={}, sites=[], hardware=None))
+    shutil.rmtree(run_folder / "best/accelerator")
     page = visit(run_folder, SIZES[1])
+    to_hardware(page)
     assert drawn(page) == {"quality"}
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")

@@ -18,7 +18,8 @@ from laxity.artifacts.report import render_report, write_report
 from laxity.core.errors import RunError
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
-SECTIONS = ["front", "levels", "sites", "cost", "sensitivity", "circuits", "quality", "faults", "provenance"]
+SECTIONS = ["front", "levels", "sites", "cost", "sensitivity", "quality", "faults", "provenance"]
+SECTIONS += ["target", "element", "circuits", "layers", "figures", "accelerator"]
 
 
 class Page(HTMLParser):
@@ -152,13 +153,15 @@ def test_script_data_cannot_close_the_element() -> None:
 def test_empty_parts_get_sentences(run_folder: Path, edit) -> None:
     edit(run_folder / "sensitivity.json", lambda s: s.clear())
     edit(run_folder / "front.json", lambda f: f.update(points=[], levels={}))
-    edit(run_folder / "best/details.json", lambda d: d.update(circuits=[], faults={}, sites=[]))
+    edit(run_folder / "best/details.json", lambda d: d.update(circuits=[], faults={}, sites=[], hardware=None))
+    shutil.rmtree(run_folder / "best/accelerator")
     edit(run_folder / "manifest.json", lambda m: m["target"].update(constants=[]))
     (run_folder / "evaluations.jsonl").write_text("")
     page = Page(render_report(run_folder))
     empty = {a["data-empty"] for _, a in page.tags if "data-empty" in a}
     assert empty == {
-        "front", "levels", "site-table", "components", "sites", "sensitivity", "circuits", "faults", "constants"
+        "front", "levels", "site-table", "components", "sites", "sensitivity", "circuits", "faults", "constants",
+        "area", "cycles", "accelerator",
     }  # fmt: skip
     assert set(page.charts()) == {"quality"}
     assert "does not agree" in page.text
