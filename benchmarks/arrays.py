@@ -5,7 +5,7 @@ accelerator is written for an array of every size. Figures that took a tool are 
 of the simulation in the folder ``--out``, so that a run that was interrupted goes on.
 
 Usage: ``python benchmarks/arrays.py [--json] [--sides 8 16] [--multipliers dadda8 ...] [--figures accuracy ...]
-[--images 4] [--out DIR]``
+[--images 4] [--no-place] [--out DIR]``
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--sides", type=int, nargs="+", default=[8, 16], help="rows, and as many columns")
     parser.add_argument("--multipliers", nargs="+", default=list(MULTIPLIERS))
     parser.add_argument("--figures", nargs="+", choices=FIGURES, default=list(FIGURES))
+    parser.add_argument("--no-place", action="store_true", help="ECP5: count only; place and route takes many minutes")
     parser.add_argument("--images", type=int, default=4, help="simulated, and whose energy is measured")
     parser.add_argument("--out", type=Path, help="folder that keeps the accelerators")
     return parser.parse_args()
@@ -89,9 +90,9 @@ def simulated(folder: Path) -> dict[str, Any]:
     return found
 
 
-def on_fpga(folder: Path, family: Any) -> dict[str, Any]:
-    """Resources, and the frequency where there is place and route."""
-    found = synthesise_accelerator(folder, family, placed=family != "xilinx7", progress=note)
+def on_fpga(folder: Path, family: Any, *, placed: bool) -> dict[str, Any]:
+    """Resources, and the frequency after place and route."""
+    found = synthesise_accelerator(folder, family, placed=placed, progress=note)
     placement = {} if found.placement is None else to_json(found.placement)
     return {**placement, **found.to_json()}
 
@@ -120,8 +121,8 @@ def measure(multiplier: str, side: int, chosen: argparse.Namespace, out: Path) -
     write_once(folder, integer, task, side, chosen.images)
     work: dict[str, Callable[[], dict[str, Any]]] = {
         "accuracy": lambda: accuracy(task, integer),
-        "xilinx7": lambda: on_fpga(folder, "xilinx7"),
-        "ecp5": lambda: on_fpga(folder, "ecp5"),
+        "xilinx7": lambda: on_fpga(folder, "xilinx7", placed=False),
+        "ecp5": lambda: on_fpga(folder, "ecp5", placed=not chosen.no_place),
         "simulation": lambda: simulated(folder),
         "silicon": lambda: silicon(folder),
     }
