@@ -12,12 +12,13 @@ from markupsafe import Markup
 
 from laxity.artifacts.circuits import wording
 from laxity.artifacts.circuits.charts import bins_chart, energy_charts, map_charts
+from laxity.artifacts.circuits.drawing import dots_chart, gates_chart, path_runs
 from laxity.artifacts.page import render_document
 from laxity.artifacts.page.chart import Chart
 from laxity.artifacts.page.inline import script_json
 from laxity.artifacts.page.numbers import number
 from laxity.circuits.assess import SAMPLING, Sampling
-from laxity.circuits.comparison import Comparison, Row, energy_by_operand, error_bins, error_map
+from laxity.circuits.comparison import Comparison, Row, dots, energy_by_operand, error_bins, error_map, structure
 from laxity.circuits.distribution import UNIFORM, Operands
 from laxity.core.errors import CircuitError
 from laxity.core.serial import write_atomic
@@ -37,6 +38,7 @@ class Section:
         anchor: identifier in the page.
         facts: costs as (name, value, meaning).
         errors: metrics as (name, value, meaning).
+        path: slowest path as runs of equal cells: cell, how many, settled after.
         cells: instances by cell, most first, with their part of the largest number.
         charts: drawn ones by kind.
         bins_note: what the histogram does not show.
@@ -47,6 +49,7 @@ class Section:
     anchor: str
     facts: list[tuple[str, str, str]]
     errors: list[tuple[str, str, str]]
+    path: list[tuple[str, int, str]]
     cells: list[tuple[str, int, float]]
     charts: dict[str, tuple[Chart, Markup | None]]
     bins_note: str
@@ -133,11 +136,16 @@ def _section(row: Row, index: int, comparison: Comparison, operands: Operands, s
     bins = error_bins(subject, row.metrics, operands, sampling)
     signed, relative = map_charts(anchor, found, names)
     charts = {"signed": signed, "relative": relative, "bins": bins_chart(anchor, bins)}
+    if (diagram := dots(subject)) is not None:
+        charts["dots"] = dots_chart(anchor, diagram)
+    path: list[tuple[str, int, str]] = []
     if candidate.circuit is not None:
         held, ranges = energy_charts(
             anchor, energy_by_operand(candidate.circuit, subject, library=comparison.library), names
         )
-        charts |= {"held": held, "ranges": ranges}
+        built = structure(candidate.circuit, comparison.library)
+        charts |= {"held": held, "ranges": ranges, "gates": gates_chart(anchor, candidate.circuit, built)}
+        path = path_runs(candidate.circuit, built)
     cells = dict(row.figures.cells) if row.figures else {}
     largest = max(cells.values(), default=1)
     return Section(
@@ -145,6 +153,7 @@ def _section(row: Row, index: int, comparison: Comparison, operands: Operands, s
         anchor=anchor,
         facts=wording.facts(row, comparison.clock_mhz),
         errors=wording.errors(row),
+        path=path,
         cells=[(cell, n, n / largest) for cell, n in sorted(cells.items(), key=lambda pair: -pair[1])],
         charts={kind: (c, script_json(c.figure) if c.figure is not None else None) for kind, c in charts.items()},
         bins_note=f"{number(100 * bins.exact_share, 3)} % of operand pairs have no error and are not in the bars.",

@@ -11,20 +11,25 @@ from laxity.circuits.comparison.pictures import (
     error_bins,
     error_map,
 )
+from laxity.circuits.comparison.structure import Dots, Structure, dots, structure
 
 __all__ = [
     "COSTS",
     "Candidate",
     "Comparison",
+    "Dots",
     "EnergyByOperand",
     "ErrorBins",
     "ErrorMap",
     "Figures",
     "Row",
+    "Structure",
     "compare",
+    "dots",
     "energy_by_operand",
     "error_bins",
     "error_map",
     "find_candidates",
     "measure",
+    "structure",
 ]

@@ -105,6 +105,19 @@ def test_figures_are_valid_plotly_with_titles_and_units(which: str, request: pyt
             assert "pJ" in json.dumps(figure)
 
 
+def test_what_is_known_of_a_circuit_is_drawn(page: str, adders_page: str) -> None:
+    found = Page(page)
+    anchors = {n: a for a, n in re.findall(r'<article class="circuit" id="(.*?)">\s*<h3><code>(.*?)</code>', page)}
+    charts = found.charts()
+    for name, anchor in anchors.items():
+        assert f"{anchor}-dots" in charts
+        assert (f"{anchor}-gates" in charts) == (name != "known_by_table")
+    assert page.count('<ol class="path">') == len(anchors) - 1
+    adders = Page(adders_page).charts()
+    assert not any(name.endswith("-dots") for name in adders)
+    assert sum(name.endswith("-gates") for name in adders) == adders_page.count('<article class="circuit"')
+
+
 def test_maps_hold_every_error(page: str) -> None:
     found = Page(page)
     anchor = next(a["href"][1:] for t, a in found.tags if t == "a" and str(a.get("href")).startswith("#circuit-"))
