@@ -72,7 +72,7 @@ class Layer:
         return Demand.of(Site(self.name, op, (), self.name))
 
     def schedule(self, configuration):
-        """Counts of the one step that multiplies, from the accelerator's own schedule."""
+        """Passes and counts of the one step that multiplies, from the accelerator's own schedule."""
         exact = get("dadda8")
         use = MultiplierUse("dadda8", 8, 8, False, False, exact.table_sha256)
         shape, steps = (self.channels, self.side, self.side), []
@@ -97,7 +97,7 @@ class Layer:
         )  # fmt: skip
         program = Program(shape, CODE, tuple(steps), (use,))
         planned = make_schedule(program, {"dadda8": exact}, configuration)
-        return next(step.counts for step in planned.steps if step.step.name == "product")
+        return next(step for step in planned.steps if step.step.name == "product")
 
 
 LAYERS = (

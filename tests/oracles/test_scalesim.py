@@ -161,7 +161,7 @@ def test_the_weight_stationary_accelerator_differs_by_its_tiles_and_by_loading_a
         passes, dense = -(-n // columns), -(-k // rows)
         tiles = layer.taps * -(-layer.channels // rows)
         assert found["cycles"] + 1 == passes * dense * (m + 2 * rows + columns - 2)
-        counts = layer.schedule(Configuration(rows, columns, WEIGHT_STATIONARY))
+        counts = layer.schedule(Configuration(rows, columns, WEIGHT_STATIONARY)).counts
         assert counts.cycles == passes * ((tiles - 1) * max(m, rows) + m * words + rows + columns + 9)
         assert counts.activation_reads * rows == found["input_reads"] * (tiles * rows) / k
         assert counts.weight_reads == passes * tiles * rows
@@ -181,7 +181,7 @@ def test_the_output_stationary_accelerator_differs_by_overlapping_groups(asked, 
         passes, groups, last = -(-n // columns), -(-m // rows), (m - 1) % rows
         tiles = layer.taps * -(-layer.channels // rows)
         assert found["cycles"] + 1 == passes * groups * (k + rows + columns - 2)
-        counts = layer.schedule(Configuration(rows, columns, OUTPUT_STATIONARY))
+        counts = layer.schedule(Configuration(rows, columns, OUTPUT_STATIONARY)).counts
         filling = (tiles - 1) * rows + 2 * last + max(1, columns // rows) + rows + columns + 8
         assert counts.cycles == passes * ((groups - 1) * max(tiles, 2) * rows + filling)
         assert found["input_reads"] == m * k * passes
@@ -199,6 +199,6 @@ def test_groups_side_by_side(asked, lab, array):
     found = layers[layer]
     m, words = layer.positions, max(1, columns // rows)
     passes, tiles = -(-layer.outputs // columns), layer.taps * words
-    counts = layer.schedule(Configuration(rows, columns, WEIGHT_STATIONARY))
+    counts = layer.schedule(Configuration(rows, columns, WEIGHT_STATIONARY)).counts
     assert counts.cycles == passes * ((tiles - 1) * max(m, rows) + m * words + rows + columns + 9)
     assert counts.cycles < layer.groups * found["cycles"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -74,6 +75,7 @@ class Demand:
             narrow codes in the upper bits of their operands may produce.
         accumulation: how products are added, or None for exact sums that wrap at `accumulator_bits`.
         arithmetic: what a multiply-accumulate computes, in words; a cost model refuses what it has no circuit for.
+        taps: kernel positions that the reduction runs over for each input channel; 1 where there is no kernel.
         trace: sampled operands, or None where none was taken.
     """
 
@@ -98,6 +100,7 @@ class Demand:
     fraction_bits: int = 0
     accumulation: Accumulation | None = None
     arithmetic: str = "integer"
+    taps: int = 1
     trace: OperandTrace | None = field(default=None, compare=False)
 
     @staticmethod
@@ -123,6 +126,7 @@ class Demand:
             accumulator_bits=32,
             index_bits=0,
             multiplier=EXACT_MULTIPLIER,
+            taps=1 if op.kind.startswith("conv_transpose") else math.prod(op.weight_shape[2:]),
         )
 
     @property

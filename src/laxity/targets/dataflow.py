@@ -54,7 +54,7 @@ class Counts:
     Attributes:
         cycles: clock cycles in which the array is busy.
         tile_passes: tiles times chunks: how often weights are loaded into the array.
-        weight_passes: how often every stationary operand is read from its buffer.
+        weight_passes: how often every stationary operand is read from its buffer, on average.
         activation_moves: words that pass an activation register: each streamed activation visits the columns in use.
         sum_moves: words that pass a partial-sum register: each sum visits the rows in use.
         weight_moves: words that pass a weight register while tiles are shifted in.
@@ -65,7 +65,7 @@ class Counts:
 
     cycles: int
     tile_passes: int
-    weight_passes: int
+    weight_passes: float
     activation_moves: int
     sum_moves: int
     weight_moves: int
@@ -209,7 +209,7 @@ def traffic(demands: Sequence[Demand], counts: Sequence[Counts], sizes: BufferSi
     ]
 
 
-def _stationary_bits(demand: Demand, counts: Counts) -> int:
+def _stationary_bits(demand: Demand, counts: Counts) -> float:
     """Bits of the second operand where it is no stored weight (a product of two activations)."""
     if demand.weight_elements:
         return 0

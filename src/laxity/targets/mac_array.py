@@ -15,7 +15,9 @@ Energy per site, by component:
 - ``leakage``: cells of the array over the run time.
 
 The core of an element is measured as its generator made it, or, with ``pe_source = "yosys"`` in the description, after
-mapping to the same cells by Yosys.
+mapping to the same cells by Yosys. Cycles and words are those of a textbook array that works on one tile after the
+other (`laxity.targets.dataflow`), or, with ``schedule = "accelerator"``, those of the array that ``laxity rtl`` writes
+(`laxity.targets.generated`).
 
 All elements are alike: adder and sum register are as wide as the widest core needs, and codes narrower than a core use
 its upper bits. The switching of every site is simulated at that width.
@@ -51,6 +53,7 @@ from laxity.targets.breakdown import Breakdown, Element, SiteUse
 from laxity.targets.checks import check_network, exact_sum_bits, fitting_unit
 from laxity.targets.dataflow import ArrayShape, BufferSizes, Counts, Traffic, count, traffic
 from laxity.targets.description import ConstantSpec, Description, Options, Schema
+from laxity.targets.generated import count_generated
 from laxity.targets.pe_design import PeDesign, Unit, is_composed, pe_design, unit_element
 from laxity.targets.pe_energy import CACHE, MacEnergy, uniform_trace
 from laxity.targets.target import COST_MODELS, Target
@@ -117,16 +120,23 @@ class MacArray(Target):
         },
     }
 
-    options: ClassVar[Options] = {"pe_source": ("netlist", "yosys")}
+    options: ClassVar[Options] = {"pe_source": ("netlist", "yosys"), "schedule": ("tiles", "accelerator")}
 
     def __init__(self, description: Description) -> None:
         super().__init__(description)
         c = description
         self._flow = cast(Flow, self.option("pe_source"))
+        self._count = count_generated if self.option("schedule") == "accelerator" else count
         self.shape = ArrayShape(c.count("array.rows"), c.count("array.columns"), c.count("accumulator_memory.words"))
         self.sizes = BufferSizes(8 * c.count("weight_buffer.capacity"), 8 * c.count("activation_buffer.capacity"))
         if c.value("dram.access_high") < c.value("dram.access"):
             raise TargetError(f"target {c.name!r}: dram.access_high is below dram.access; give the upper end")
+        sides = sorted((self.shape.rows, self.shape.columns))
+        if self._count is count_generated and sides[1] % sides[0]:
+            raise TargetError(
+                f"target {c.name!r}: laxity writes no array of {self.shape.rows} x {self.shape.columns} elements; one "
+                'side must divide the other, or leave out schedule = "accelerator"'
+            )
         self._check_core("the baseline", Unit(c.baseline_multiplier), c.count("array.accumulator_bits"))
 
     def describe(self) -> dict[str, Any]:
@@ -163,7 +173,7 @@ class MacArray(Target):
 
     def _work(self, demands: Sequence[Demand]) -> list[tuple[Demand, Counts, Traffic]]:
         """Every site with what it counts and moves."""
-        counts = [count(d, self.shape) for d in demands]
+        counts = [self._count(d, self.shape) for d in demands]
         return list(zip(demands, counts, traffic(demands, counts, self.sizes), strict=True))
 
     def _use(self, demand: Demand, n: Counts, t: Traffic, design: PeDesign) -> SiteUse:
@@ -368,7 +378,8 @@ class MacArray(Target):
 
     def _latency_source(self) -> str:
         rows, columns = self.shape.rows, self.shape.columns
-        return f"closed form of the {rows} x {columns} weight-stationary dataflow, no memory stalls"
+        whose = "array that laxity writes, its vector unit aside" if self._count is count_generated else "dataflow"
+        return f"closed form of the {rows} x {columns} weight-stationary {whose}, no memory stalls"
 
 
 def _library_json(library: CellLibrary) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from laxity.core.array import words_per_group
 from laxity.core.errors import ConfigError
 
 WEIGHT_STATIONARY, OUTPUT_STATIONARY = "weight-stationary", "output-stationary"
@@ -66,4 +67,4 @@ class Configuration:
     @property
     def words_per_group(self) -> int:
         """Words of lanes that the sums of all columns fill; 1 also where they fill a part of one."""
-        return max(1, self.columns // self.rows)
+        return words_per_group(self.rows, self.columns)

@@ -1,18 +1,7 @@
 """The schedule of a program on the array: passes, memory contents, and exact counts of cycles and accesses.
 
-Cycles of a pass, in closed form, for T tiles of the reduction and M positions on an array of R rows and C columns, with
-W = max(1, C / R) words per group of sums::
-
-    weight-stationary:  (T - 1) * max(M, R) + M * W + R + C + 9
-    output-stationary:  (G - 1) * max(T, 2) * R + (T - 1) * R + 2 * L + W + R + C + 8
-    vector:             T * M + 11
-
-with G = ceil(M / R) groups of positions, of which the last one has L + 1.
-
-A weight-stationary array needs M cycles per tile, but R to read the weights of its rows; while one tile is worked on,
-the weights of the next are loaded, and sums of the last tile leave one position every W cycles. An output-stationary
-array needs R cycles per tile and group, and results leave in 2 R cycles. The constants are the way through fetching,
-address, memory, array and post-processing; a pass begins when the one before has been written.
+Cycles of a pass of the array are closed forms (`laxity.core.array`); a pass of the vector unit over T words for each of
+M results takes T * M + 11.
 """
 
 from __future__ import annotations
@@ -23,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from laxity.circuits import Multiplier
+from laxity.core.array import output_stationary_cycles, weight_stationary_cycles
 from laxity.core.errors import CircuitError, PlanError
 from laxity.core.interpret import check_table
 from laxity.core.program import Product, Program, Step
@@ -161,13 +151,9 @@ def pass_cycles(one: Pass, configuration: Configuration) -> int:
     """Clock cycles of one pass, from its fetch to the write of its last word."""
     if one.vector:
         return one.tiles * one.positions + 11
-    rows, columns = configuration.rows, configuration.columns
-    if configuration.dataflow == OUTPUT_STATIONARY:
-        groups, last = -(-one.positions // rows), (one.positions - 1) % rows
-        waiting = (groups - 1) * max(one.tiles, 2) * rows + (one.tiles - 1) * rows + 2 * last
-        return waiting + configuration.words_per_group + rows + columns + 8
-    stream = one.positions * configuration.words_per_group
-    return (one.tiles - 1) * max(one.positions, rows) + stream + rows + columns + 9
+    stationary = configuration.dataflow == OUTPUT_STATIONARY
+    cycles = output_stationary_cycles if stationary else weight_stationary_cycles
+    return cycles(one.tiles, one.positions, configuration.rows, configuration.columns)
 
 
 def _count(step: Step, passes: tuple[Pass, ...], configuration: Configuration) -> Counts:
