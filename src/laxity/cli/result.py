@@ -49,7 +49,7 @@ def _resources(metrics: Mapping[str, Any]) -> list[tuple[str, float, str]]:
 
     found = metrics.get("resources", {"int8_exact": {}, "approximated": {}})
     exact = found["int8_exact"]
-    return [(n, v, f"of the device; exact 8-bit {number(exact[n], 6)}") for n, v in found["approximated"].items()]
+    return [(n, v, f"of the device; exact 8-bit {number(exact.get(n), 6)}") for n, v in found["approximated"].items()]
 
 
 def _levels(metrics: Mapping[str, Any]) -> dict[str, float | None]:
