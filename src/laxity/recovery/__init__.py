@@ -5,7 +5,7 @@ properties and measurements, not by their code, which is not public.
 """
 
 from laxity.recovery.elements import ElementErrors
-from laxity.recovery.modelled import error_models, modelled
+from laxity.recovery.modelled import Modelled, error_models, modelled
 from laxity.recovery.moments import (
     KernelMoments,
     MomentsCheck,
@@ -25,6 +25,7 @@ __all__ = [
     "Feeling",
     "Harm",
     "KernelMoments",
+    "Modelled",
     "MomentsCheck",
     "Observation",
     "RankedMultiplier",

@@ -9,13 +9,15 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
+from laxity.circuits.wide import Core
 from laxity.core.errors import PlanError
 from laxity.core.seeds import derive
 from laxity.emulate.accept import refuse_tracing
 from laxity.emulate.layer import EmulatedLayer
 from laxity.emulate.slots import Slots
+from laxity.recovery.correction import Corrected, Line, straight
 from laxity.recovery.elements import ElementErrors
-from laxity.recovery.observation import Observation
+from laxity.recovery.observation import Observation, SiteObservation
 from laxity.recovery.observe import PATCHES, coded, exact_products, observe
 from laxity.recovery.regression import ErrorModel, fit
 from laxity.techniques.data.codes import IntegerOperands, WeightCode
@@ -43,16 +45,52 @@ def error_models(
     """
     if not isinstance(observed, Observation):
         observed = observe(model, observed, seed=seed, patches=patches)
-    found = {}
-    for layer in coded(model):
-        seen, name = observed.sites[layer.site.name], layer.site.name
-        errors = ElementErrors.of(seen.operand, layer.multiplier, name)
-        found[name] = fit(errors.sums(seen), seen, per_kernel=per_kernel)
-    return found
+    sites = {layer.site.name: layer.multiplier for layer in coded(model)}
+    return {name: _fitted(observed.sites[name], multiplier, per_kernel) for name, multiplier in sites.items()}
+
+
+def _fitted(seen: SiteObservation, multiplier: Core | None, per_kernel: bool) -> ErrorModel:
+    errors = ElementErrors.of(seen.operand, multiplier, seen.site)
+    return fit(errors.sums(seen), seen, per_kernel=per_kernel)
+
+
+class Modelled:
+    """A network that computes by error models, for as long as the context `modelled` lasts.
+
+    Attributes:
+        model: the network.
+        models: the error model of each site.
+    """
+
+    def __init__(self, model: nn.Module, multipliers: Mapping[str, Core | None], hooks: Mapping[str, _Error]) -> None:
+        self.model = model
+        self._multipliers, self._hooks = multipliers, hooks
+
+    @property
+    def models(self) -> dict[str, ErrorModel]:
+        """By site."""
+        return {name: hook.errors for name, hook in self._hooks.items()}
+
+    def refit(self, inputs: Sequence[Tensor], *, seed: int = 0, patches: int = PATCHES) -> None:
+        """Fit the models anew, to the present weights and to operands as they are behind modelled errors.
+
+        Args:
+            inputs: batches of calibration inputs.
+            seed: root seed.
+            patches: outputs to draw per site.
+
+        Raises:
+            DataError, PlanError: as `observe`.
+        """
+        observed = observe(self.model, inputs, seed=seed, patches=patches)
+        for name, hook in self._hooks.items():
+            hook.errors = _fitted(observed.sites[name], self._multipliers[name], len(hook.errors.slope) > 1)
 
 
 @contextmanager
-def modelled(model: nn.Module, models: Mapping[str, ErrorModel], *, noise_seed: int | None = None) -> Iterator[None]:
+def modelled(
+    model: nn.Module, models: Mapping[str, ErrorModel], *, noise_seed: int | None = None, clips: bool = True
+) -> Iterator[Modelled]:
     """Let sites compute exact sums plus their modelled error, instead of sums of the multiplier's products.
 
     ``y + f(y) + eta`` forward, with y the exact sum; backward the straight-through gradients of the operands times
@@ -64,6 +102,7 @@ def modelled(model: nn.Module, models: Mapping[str, ErrorModel], *, noise_seed: 
         model: emulated and calibrated.
         models: by site; sites that are left out keep their multiplier.
         noise_seed: root seed of eta, which is drawn anew in every call; None leaves it out.
+        clips: False takes straight lines for the models, which is faster and the same for sums as they were observed.
 
     Raises:
         PlanError: a model is for a site that is not there, or has another number of kernels.
@@ -76,25 +115,30 @@ def modelled(model: nn.Module, models: Mapping[str, ErrorModel], *, noise_seed: 
     for name in models:
         if name not in layers:
             raise PlanError(f"there is an error model for {name!r}, which is no site with codes of this network")
-    chosen = [layers[name] for name in models]
-    with exact_products(chosen), ExitStack() as stack:
-        for layer, errors in zip(chosen, models.values(), strict=True):
-            hook = _Error(layer, errors, noise_seed)
-            stack.callback(layer.register_forward_hook(hook).remove)
-        yield
+    chosen = {name: layers[name] for name in models}
+    multipliers = {name: layer.multiplier for name, layer in chosen.items()}
+    hooks = {name: _Error(layer, models[name], noise_seed, clips) for name, layer in chosen.items()}
+    with exact_products(list(chosen.values())), ExitStack() as stack:
+        for name, hook in hooks.items():
+            stack.callback(chosen[name].register_forward_hook(hook).remove)
+        yield Modelled(model, multipliers, hooks)
 
 
 class _Error:
-    """Forward hook that adds the modelled error to an exact output."""
+    """Forward hook that adds the modelled error to an exact output.
 
-    def __init__(self, layer: Slots, errors: ErrorModel, noise_seed: int | None) -> None:
+    Attributes:
+        errors: the model.
+    """
+
+    def __init__(self, layer: Slots, errors: ErrorModel, noise_seed: int | None, clips: bool) -> None:
         kernels = len(layer.gain) if isinstance(layer, EmulatedLayer) else 1
         if len(errors.slope) not in {1, kernels}:
             raise PlanError(
                 f"the error model of site {errors.site!r} is for {len(errors.slope)} kernels, the site has {kernels}; "
                 "fit it to this network"
             )
-        self._errors = errors
+        self.errors, self._clips = errors, clips
         self._generator: torch.Generator | None = None
         if noise_seed is not None:
             self._generator = torch.Generator().manual_seed(derive(noise_seed, "modelled", errors.site))
@@ -102,27 +146,34 @@ class _Error:
     def __call__(self, layer: Slots, args: tuple[Any, ...], output: Tensor) -> Tensor:
         if torch.compiler.is_compiling():
             raise PlanError(
-                f"site {self._errors.site!r} computes by its error model, which cannot be compiled or exported; leave "
+                f"site {self.errors.site!r} computes by its error model, which cannot be compiled or exported; leave "
                 "the context 'modelled' first"
             )
-        refuse_tracing(output, self._errors.site)
-        tail, y, unit = 0, output, _unit(layer)
+        refuse_tracing(output, self.errors.site)
+        axis, bias = -1, None
         if isinstance(layer, EmulatedLayer):
-            tail = 0 if layer.form.linear else len(layer.form.kernel)
-            y = output if layer.bias is None else output - _spread(layer.bias, tail)
-        model = self._errors
-        low, high, offset = (_spread(v * unit, tail) for v in (model.low, model.high, model.offset))
-        found = output + torch.clamp(y * _spread(model.slope, tail) + offset, low, high)
-        if self._generator is None:
-            return found
-        noise = torch.randn(output.shape, generator=self._generator).to(output.device)
-        return found + noise * _spread(model.residual_std * unit, tail)
+            axis, bias = -1 - (0 if layer.form.linear else len(layer.form.kernel)), layer.bias
+        line = _line(self.errors, _unit(layer), bias, noisy=self._generator is not None)
+        if not self._clips:
+            return straight(output, bias, line, axis, self._generator)
+        found: Tensor = Corrected.apply(output, bias, line, axis, self._generator)
+        return found
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise PlanError(
-            f"site {self._errors.site!r} computes by its error model and cannot be copied or saved; leave the context "
+            f"site {self.errors.site!r} computes by its error model and cannot be copied or saved; leave the context "
             "'modelled' first"
         )
+
+
+@torch.no_grad()
+def _line(errors: ErrorModel, unit: Tensor, bias: Tensor | None, *, noisy: bool) -> Line:
+    """The model in the units of an output, which has a bias."""
+    shift = errors.offset * unit
+    if bias is not None:
+        shift = shift - errors.slope * bias
+    spread = errors.residual_std * unit if noisy else None
+    return Line(errors.slope, shift, errors.low * unit, errors.high * unit, spread)
 
 
 @torch.no_grad()
@@ -134,8 +185,3 @@ def _unit(layer: Slots) -> Tensor:
         return (operand.input.scale * operand.weight.scale).reshape(1)  # type: ignore[operator]
     assert isinstance(operand.weight, WeightCode)  # of a layer
     return operand.weight.scale_and_zero(layer.used_weight())[0] * operand.input.scale * layer.gain
-
-
-def _spread(values: Tensor, tail: int) -> Tensor:
-    """Values per kernel so that they broadcast over outputs with so many spatial dimensions."""
-    return values if values.numel() == 1 else values.reshape(-1, *([1] * tail))
