@@ -4,7 +4,8 @@ Modules that are instantiated many times, elements and lanes among them, are map
 like become part of the module around them, where constants are seen. Memories stay memories.
 
 Adders of at most `RIPPLE_BITS` bits are chains of full adders, as in the elements of the cost models; wider ones, which
-follow each other in the requantisation, have the parallel prefix of Yosys' own ``techmap``.
+follow each other in the requantisation, have the parallel prefix of Yosys' own ``techmap``. What contains those is
+mapped for speed, everything else for area, so that no module is much slower than the others.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from laxity.rtl.accelerator.write import REPORT
 from laxity.rtl.silicon.netlist import Netlist
 from laxity.rtl.silicon.reader import from_document, read_mapped, to_document
 
-FLOW = "modules once, ripple to 32, extract_fa, abc amap, 1"
+FLOW = "modules once, ripple to 32, extract_fa, abc amap, lanes abc map, 1"
 """Name and version of the flow; part of every cache key."""
 
 RIPPLE_BITS = 32
@@ -53,10 +54,14 @@ KEPT = (
 )
 """Modules that are mapped by themselves."""
 
+FAST = ("post_lane",)
+"""Of them, those that are mapped for speed."""
+
 OBSERVED = ("total", "total_valid")
 """Wires of the top module that become ports: sums before requantisation, which a simulation compares."""
 
 _MODULE = re.compile(rf"^module ({'|'.join(KEPT)})\b", re.M)
+_FAST_ABC = "strash; dch -f; map\n"
 
 _RIPPLE = f"""
 (* techmap_celltype = "$alu" *)
@@ -114,7 +119,8 @@ techmap -map adders.map
 techmap
 dfflegalize -cell $_DFF_P_ x
 opt -fast -nodffe -nosdff
-abc -script map.abc -genlib cells.genlib
+abc -script map.abc -genlib cells.genlib A:laxity_fast %n
+abc -script fast.abc -genlib cells.genlib A:laxity_fast
 opt_clean -purge
 setattr -mod -unset keep_hierarchy
 flatten
@@ -190,17 +196,21 @@ def _memories(sources: Mapping[str, bytes]) -> list[str]:
 def _mapped(
     files: Mapping[str, bytes], sources: list[str], library: CellLibrary, tool: Tool, progress: Progress | None
 ) -> Netlist:
-    marked = {
-        name: _MODULE.sub(r"(* keep_hierarchy *) module \1", files[name].decode("ascii", "replace")).encode()
-        for name in sources
-    }
-    maps = {"ripple.map": _RIPPLE, "adders.map": ADDERS, "cells.genlib": genlib(library), "map.abc": ABC_SCRIPT}
+    marked = {name: _MODULE.sub(_marked, files[name].decode("ascii", "replace")).encode() for name in sources}
+    maps = {"ripple.map": _RIPPLE, "adders.map": ADDERS, "cells.genlib": genlib(library)}
+    maps |= {"map.abc": ABC_SCRIPT, "fast.abc": _FAST_ABC}
     script = _SCRIPT.format(
         sources=" ".join(sources), top=TOP, observed=" ".join(f"{TOP}/w:{wire}" for wire in OBSERVED)
     )
     given = {**files, **marked, **{name: text.encode("ascii") for name, text in maps.items()}}
     done = yosys(script, given, ["out.json"], TIMEOUT_S, progress=progress, tool=tool)
     return read_mapped(done.outputs["out.json"], TOP)
+
+
+def _marked(found: re.Match[str]) -> str:
+    """A module with attributes for the script."""
+    marks = "keep_hierarchy, laxity_fast" if found[1] in FAST else "keep_hierarchy"
+    return f"(* {marks} *) module {found[1]}"
 
 
 def _stored(store: Store, key: str) -> Netlist | None:

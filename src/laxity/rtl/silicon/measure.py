@@ -218,7 +218,7 @@ def _cycles(vectors: Vectors) -> list[int]:
 def _check(trace: Trace, drawn: Samples, design: SiliconDesign) -> None:
     wrong = trace.wrong_results + sum(s.wrong_codes + s.wrong_sums for s in trace.steps)
     if wrong or trace.errors or drawn.missing:
-        said = "; ".join([f"{wrong} integers differ", *trace.errors])
+        said = "; ".join([f"{wrong} integers differ", f"{drawn.missing} planned cycles did not come", *trace.errors])
         raise ToolRunError(
             f"what {design.tool} made of the accelerator does not compute the network ({said}); no figure is reported"
         )
