@@ -13,7 +13,7 @@ from laxity.cli.characterise import BUILT_IN, FlowName, library_of
 from laxity.cli.output import emit_json, emit_table, note
 
 if TYPE_CHECKING:
-    from laxity.circuits import Operands
+    from laxity.circuits import CellLibrary, Operands
     from laxity.circuits.comparison import Candidate, Comparison
     from laxity.circuits.comparison.compare import ElementEnergy
 
@@ -85,19 +85,13 @@ def compare(
 ) -> None:
     """Compare circuits: error against area, delay, power or energy, and which of them no other beats.
 
-    Costs are those of the netlist on the built-in 45 nm cell table, without any tool, or as --flow and --target say.
-    power is that of one operation per clock cycle, energy that of the circuit alone per operation, pe-energy that of a
-    processing element around it (unsigned multipliers, built-in cells); all count glitches. Energies are kept in the
-    folder LAXITY_CACHE.
+    Costs are those of the netlist on the built-in 45 nm cell table, or as --flow and --target say. power is that of one
+    operation per clock cycle, energy that of the circuit alone per operation, pe-energy that of a processing element
+    around it (unsigned multipliers, built-in cells); all count glitches. LAXITY_CACHE is the folder of kept energies.
     """
     from laxity.circuits import Operands, Sampling, load_operands
     from laxity.circuits import comparison as side_by_side
 
-    if against is Against.PE_ENERGY and target != BUILT_IN:
-        raise typer.BadParameter(
-            f"pe-energy is that of elements in {BUILT_IN}; leave out --target", param_hint="--target"
-        )
-    library = library_of(target)
     operands = Operands() if histogram is None else load_operands(histogram)
     sampling = Sampling(samples, seed)
     candidates = side_by_side.find_candidates(names, width, signed=signed)
@@ -110,25 +104,32 @@ def compare(
         sampling=sampling,
         clock_mhz=clock_mhz,
         element_energy=_element_energy(candidates, operands, against) if target == BUILT_IN else None,
-        library=library,
+        library=_library(target, against),
         flow=flow.value,
         progress=note if len(candidates) > 1 else lambda _: None,
     )
     if out is not None:
         from laxity.artifacts.circuits import render_page, write_page
 
-        command = shared.command_line(context)
+        command, detailed = shared.command_line(context), maps or ()
         page = render_page(
-            found, operands=operands, sampling=sampling, detailed=maps or (), most=most, command=command, progress=note
+            found, operands=operands, sampling=sampling, detailed=detailed, most=most, command=command, progress=note
         )
         write_page(out, page)
         note(f"page: {out}")
     if json:
-        rows = found.front if front else found.rows
-        facts = {"metric": metric.value, "against": against.value, "library": library.name, "flow": flow.value}
-        emit_json({**facts, "tool": found.tool, "circuits": [row.to_json() for row in rows]})
+        rows = [row.to_json() for row in (found.front if front else found.rows)]
+        basis = {"library": found.library.name, "flow": flow.value, "tool": found.tool}
+        emit_json({"metric": metric.value, "against": against.value, **basis, "circuits": rows})
     else:
         _show(found, front=front)
+
+
+def _library(target: str, against: Against) -> CellLibrary:
+    if against is Against.PE_ENERGY and target != BUILT_IN:
+        reason = f"pe-energy is that of elements in {BUILT_IN}; leave out --target"
+        raise typer.BadParameter(reason, param_hint="--target")
+    return library_of(target)
 
 
 def _element_energy(candidates: list[Candidate], operands: Operands, against: Against) -> ElementEnergy | None:

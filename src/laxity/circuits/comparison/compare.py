@@ -144,11 +144,7 @@ def compare(
         if given.circuit is None:
             rows.append(Row(given, metrics, None))
             continue
-        netlist = given.circuit
-        kept: Kept = "given"
-        if flow == "yosys":
-            mapped = map_circuit(netlist, cells, progress=progress)
-            netlist, kept, tool = mapped.circuit, mapped.kept, mapped.tool
+        netlist, kept, tool = _netlist(given.circuit, cells, flow, progress)
         pe = element_energy(netlist, operands) if element_energy else None
         figures = measure(netlist, operands, clock_mhz=clock_mhz, pe_energy_pj=pe, library=cells)
         rows.append(Row(replace(given, circuit=netlist), metrics, figures, netlist=kept))
@@ -156,6 +152,14 @@ def compare(
         raise CircuitError("none of these circuits has a netlist, so that their cost is unknown; give one that has")
     judged = tuple(_judged(rows, metric, against))
     return Comparison(judged, metric, against, operands_text, clock_mhz, cells, tool)
+
+
+def _netlist(circuit: Circuit, library: CellLibrary, flow: Flow, progress: Progress) -> tuple[Circuit, Kept, str]:
+    """The netlist that a flow measures, which one that is, and the tool that made it."""
+    if flow == "netlist":
+        return circuit, "given", ""
+    mapped = map_circuit(circuit, library, progress=progress)
+    return mapped.circuit, mapped.kept, mapped.tool
 
 
 def _judged(rows: Sequence[Row], metric: str, against: str) -> list[Row]:
