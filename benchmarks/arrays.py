@@ -36,6 +36,7 @@ COLUMNS = (
     ("FF", "xilinx7", "ff"),
     ("LUT4", "ecp5", "lut"),
     ("MHz", "ecp5", "frequency_mhz"),
+    ("element MHz", "ecp5", "element_frequency_mhz"),
     ("um2", "silicon", "area_um2"),
     ("ns", "silicon", "delay_ns"),
     ("pJ/image", "silicon", "energy_pj"),

@@ -119,7 +119,7 @@ def test_tables_of_fpga_figures(finished: Path, tmp_path: Path, monkeypatch: pyt
     def synthesise(folder: Path, family: str, *, placed: bool, seed: int, **_: object) -> AcceleratorResources:
         asked.append((family, placed, seed))
         shares = {"pe": ModuleResources(4, 616, 36, 188, 0, 0, 0)}
-        where = (placement, ("from.here", "to.there")) if placed else (None, ())
+        where = (placement, ("from.here", "to.there"), 98.5) if placed else (None, ())
         return AcceleratorResources(family, 2105, 437, 1417, 4, 16, 64, shares, "yosys", *where)  # type: ignore[arg-type]
 
     monkeypatch.setattr("laxity.rtl.fpga.synthesise_accelerator", synthesise)
@@ -130,7 +130,7 @@ def test_tables_of_fpga_figures(finished: Path, tmp_path: Path, monkeypatch: pyt
     rows = [line.split() for line in outcome.out.splitlines()]
     assert ["ecp5", "pe", "4", "616", "36", "188", "0", "0", "0"] in rows
     assert ["xilinx7", "all", "2105", "437", "1417", "4", "16", "64"] in rows
-    assert "ecp5: 61.2 MHz on LFE5U-25F-6CABGA381, 582376 bytes" in outcome.out
+    assert "ecp5: 61.2 MHz on LFE5U-25F-6CABGA381, 582376 bytes; an element alone 98.5 MHz" in outcome.out
     assert "from from.here to to.there" in outcome.err
     found = json.loads(call("rtl", finished, "--out", tmp_path / "a", *SMALL, *words, "--json").out)
     assert found["fpga"]["ecp5"]["placement"]["frequency_mhz"] == 61.25

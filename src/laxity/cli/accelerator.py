@@ -202,7 +202,8 @@ def _show_fpga(fpga: Mapping[str, AcceleratorResources]) -> None:
     for name, found in fpga.items():
         if found.placement is not None:
             placed = found.placement
-            write(f"{name}: {placed.frequency_mhz:.1f} MHz on {placed.device}, {placed.bitstream_bytes} bytes\n")
+            write(f"{name}: {placed.frequency_mhz:.1f} MHz on {placed.device}, {placed.bitstream_bytes} bytes; ")
+            write(f"an element alone {found.element_frequency_mhz:.1f} MHz\n")
             note(f"{name}: the slowest path runs from {found.critical_path[0]} to {found.critical_path[1]}")
 
 

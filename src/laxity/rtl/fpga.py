@@ -8,6 +8,7 @@ multiplications of the requantisation only.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -79,6 +80,8 @@ class AcceleratorResources:
         tool: name, version and provider of Yosys.
         placement: after place and route, if asked for.
         critical_path: registers between which the slowest path runs; empty without placement.
+        element_frequency_mhz: of one processing element placed and routed alone, with the multiplier and the adder
+            between its registers: how fast the array could be if nothing else were slower; None without placement.
     """
 
     family: Family
@@ -92,6 +95,7 @@ class AcceleratorResources:
     tool: str
     placement: Placement | None = None
     critical_path: tuple[str, ...] = ()
+    element_frequency_mhz: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values."""
@@ -129,34 +133,28 @@ def synthesise_accelerator(
         ToolRunError: a tool failed; or no part has room, with what is needed and what there is.
         RunError: the folder holds no accelerator, or cannot be written.
     """
-    work = _Work(family_named(family, placed=placed), family, _sources(folder), find("yosys"), progress)
-    kept, netlist = store or default_store(), None
-    found = _known(kept.read(_KIND, work.key))
-    if found is None:
-        netlist = work.netlist()
-        found = work.count(netlist)
-        kept.write(_KIND, work.key, found.to_json())
+    device, kept = family_named(family, placed=placed), store or default_store()
+    work = _Work(device, family, _sources(folder), find("yosys"), kept, progress)
+    found = work.counted()
     write_json(folder / result_file(family), found.to_json())
     if placed:
-        key = work.placement_key(seed)
-        routed = kept.read(_KIND, key)
-        if not isinstance(routed, dict) or set(routed) != {"placement", "critical_path"}:
-            routed = work.place(netlist or work.netlist(), found, seed)
-            kept.write(_KIND, key, routed)
-        placement, path = Placement(**routed["placement"]), tuple(routed["critical_path"])
-        found = replace(found, placement=placement, critical_path=path)
+        routing = work.placed(found, seed)
+        path = tuple(routing["critical_path"])
+        placement, element_mhz = Placement(**routing["placement"]), work.element_mhz(seed)
+        found = replace(found, placement=placement, critical_path=path, element_frequency_mhz=element_mhz)
         write_json(folder / result_file(family), found.to_json())
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Work:
-    """An accelerator that is synthesised."""
+    """An accelerator that is synthesised; what is in the store is not made again."""
 
     device: FpgaFamily
     family: Family
     sources: Mapping[str, bytes]
     tool: Tool
+    store: Store
     progress: Progress | None
 
     @property
@@ -177,11 +175,7 @@ class _Work:
         content = {name: hashlib.sha256(text).hexdigest() for name, text in self.sources.items()}
         return digest(_FORMAT, self.family, self.script, content, self.tool.identity)
 
-    def placement_key(self, seed: int) -> str:
-        """Under which the placement is kept."""
-        flow, parts = FLOWS[self.family], [part.options for part in self.device.parts]
-        return digest(self.key, asdict(flow), parts, seed, TARGET_MHZ, self._tools(flow))
-
+    @functools.cached_property
     def netlist(self) -> bytes:
         """The modules as Yosys writes them."""
         if self.progress is not None:
@@ -189,8 +183,43 @@ class _Work:
         done = yosys(self.script, self.sources, ["out.json"], SYNTHESIS_S, progress=self.progress, tool=self.tool)
         return done.outputs["out.json"]
 
-    def count(self, netlist: bytes) -> AcceleratorResources:
+    def counted(self) -> AcceleratorResources:
         """What all modules take."""
+        if (known := _known(self.store.read(_KIND, self.key))) is not None:
+            return known
+        found = self._count(self.netlist)
+        self.store.write(_KIND, self.key, found.to_json())
+        return found
+
+    def placed(self, found: AcceleratorResources, seed: int) -> dict[str, Any]:
+        """Placement and critical path on the smallest part that has room, as JSON values."""
+        key = self._routing_key(TOP, seed)
+        known = self.store.read(_KIND, key)
+        if isinstance(known, dict) and set(known) == {"placement", "critical_path"}:
+            return known
+        routing = self._place(self.netlist, found, seed)
+        self.store.write(_KIND, key, routing)
+        return routing
+
+    def element_mhz(self, seed: int) -> float:
+        """Frequency of one processing element alone, on the smallest part."""
+        key = self._routing_key(ELEMENT, seed)
+        known = self.store.read(_KIND, key)
+        if isinstance(known, float):
+            return known
+        modules = read_netlist(self.netlist)["modules"]
+        top = next(name for name, facts in modules.items() if facts["attributes"].get("hdlname") == ELEMENT)
+        part = self.device.parts[0]
+        found = route(self.netlist, part, FLOWS[self.family], top=top, seed=seed, progress=self.progress)
+        self.store.write(_KIND, key, found.frequency_mhz)
+        return found.frequency_mhz
+
+    def _routing_key(self, top: str, seed: int) -> str:
+        flow, parts = FLOWS[self.family], [part.options for part in self.device.parts]
+        named = [] if top == TOP else [top]
+        return digest(self.key, asdict(flow), parts, seed, TARGET_MHZ, self._tools(flow), *named)
+
+    def _count(self, netlist: bytes) -> AcceleratorResources:
         document = read_netlist(netlist)
         whole = cell_counts(document, TOP)
         modules: dict[str, ModuleResources] = {}
@@ -203,8 +232,7 @@ class _Work:
         totals = {r: sum(getattr(m, r) for m in modules.values()) for r in RESOURCES}
         return AcceleratorResources(family=self.family, **totals, modules=modules, tool=self.tool.identity)
 
-    def place(self, netlist: bytes, found: AcceleratorResources, seed: int) -> dict[str, Any]:
-        """Placement and critical path on the smallest part that has room."""
+    def _place(self, netlist: bytes, found: AcceleratorResources, seed: int) -> dict[str, Any]:
         flow = FLOWS[self.family]
         part, use = _part(self.device, found, _pins(netlist))
         if self.progress is not None:

@@ -171,6 +171,7 @@ def test_place_and_route_and_the_store(tools, folders, store, monkeypatch):
     assert found.placement.bitstream_bytes == pytest.approx(582_000, rel=0.02)
     assert len(found.critical_path) == 2
     assert all(found.critical_path)
+    assert found.element_frequency_mhz > found.placement.frequency_mhz
     written = (folder / "fpga_ecp5.json").read_bytes()
 
     def forbidden(*args, **kwargs):

@@ -109,6 +109,7 @@ def route(
     part: Part,
     flow: Flow,
     *,
+    top: str | None = None,
     seed: int = 1,
     timeout_s: float = TIMEOUT_S,
     memory_bytes: int = MEMORY_BYTES,
@@ -120,6 +121,7 @@ def route(
         netlist: as ``write_json`` writes it; nextpnr dissolves modules itself.
         part: which part.
         flow: of its family.
+        top: module to place and route; the one that Yosys marked if None.
         seed: of the placer.
         timeout_s: wall-clock limit.
         memory_bytes: limit on memory.
@@ -132,6 +134,7 @@ def route(
     placer, packer = flow.tools()
     options = ["--json", "in.json", "--freq", str(TARGET_MHZ), "--seed", str(seed), "--timing-allow-fail"]
     words = [*options, "--report", "report.json", "-q", *part.options, *flow.options, flow.emit, flow.routed]
+    words += [] if top is None else ["--top", top]
     done = run(placer, words, {"in.json": netlist}, [flow.routed, "report.json"], timeout_s, memory_bytes, progress)
     content = {flow.routed: done.outputs[flow.routed]}
     bits = run(packer, [flow.routed, flow.bits], content, [flow.bits], timeout_s, memory_bytes, progress)
