@@ -169,11 +169,10 @@ class _Error:
 @torch.no_grad()
 def _line(errors: ErrorModel, unit: Tensor, bias: Tensor | None, *, noisy: bool) -> Line:
     """The model in the units of an output, which has a bias."""
-    shift = errors.offset * unit
-    if bias is not None:
-        shift = shift - errors.slope * bias
-    spread = errors.residual_std * unit if noisy else None
-    return Line(errors.slope, shift, errors.low * unit, errors.high * unit, spread)
+    parts = (errors.slope, errors.offset, errors.low, errors.high, errors.residual_std)
+    slope, offset, low, high, spread = (part.to(unit.device) for part in parts)
+    shift = offset * unit if bias is None else offset * unit - slope * bias
+    return Line(slope, shift, low * unit, high * unit, spread * unit if noisy else None)
 
 
 @torch.no_grad()

@@ -133,4 +133,4 @@ def _feel(model: nn.Module, batch: Tensor, watches: Sequence[Watch], most: int) 
     finally:
         for watch in watches:
             watch.finish()
-    return logits.detach(), classes
+    return logits.detach().cpu(), classes.cpu()

@@ -136,7 +136,7 @@ class Watch(ABC):
     def finish(self) -> None:
         """Follow no longer; what was felt of all classes belongs to one batch."""
         if self.outputs and self._rows:
-            a, b, c = (torch.stack(part, 1) for part in zip(*self._rows, strict=True))
+            a, b, c = (torch.stack(part, 1).cpu() for part in zip(*self._rows, strict=True))
             self._features.append((a, b, c))
         self._following, self.outputs, self._layouts, self._rows = False, [], [], []
 
@@ -167,7 +167,7 @@ class LayerWatch(Watch):
     def sample(self, input: Tensor, output_size: object = None) -> None:  # noqa: A002 (as in torch)
         """See `Watch.sample`; arguments as those of the layer."""
         layer, form, coder = self._layer, self._layer.form, self.operand.input
-        codes = coder.codes(input)
+        codes = coder.codes(input).cpu()
         if not form.linear and codes.dim() == len(form.kernel) + 1:
             codes = codes[None]
         if not codes.numel():
@@ -184,7 +184,7 @@ class LayerWatch(Watch):
             scale, weight_zero = weight_coder.scale_and_zero(weight)
             forced = layer.forced_codes
             weight_codes = weight_coder.codes(weight, scale, weight_zero) if forced is None else forced
-            self._weight = form.as_convolution(weight_codes), weight_zero, scale
+            self._weight = form.as_convolution(weight_codes).cpu(), weight_zero.cpu(), scale * coder.scale
 
     def end_batch(self) -> None:
         """See `Watch.end_batch`."""
@@ -214,7 +214,7 @@ class LayerWatch(Watch):
             self._counts / self._counts.sum(),
             histogram / histogram.sum(),
             (left.double() - self.operand.input.zeros[0]) @ (right.double() - zeros),
-            (scale * self.operand.input.scale).expand(len(matrix)) * self._layer.gain,
+            (scale.expand(len(matrix)) * self._layer.gain).cpu(),
             products=False,
             feeling=self._feeling(),
         )
@@ -243,7 +243,7 @@ class ProductWatch(Watch):
 
     def sample(self, left: Tensor, right: Tensor) -> None:
         """See `Watch.sample`; arguments as those of the product. Of products of several shapes the first is kept."""
-        codes = self.operand.input.codes(left), self.operand.weight.codes(right)  # type: ignore[call-arg]
+        codes = self.operand.input.codes(left).cpu(), self.operand.weight.codes(right).cpu()  # type: ignore[call-arg]
         found = product_patches(*codes, self._per_batch, self._generator)
         if found is None:
             return
@@ -276,7 +276,7 @@ class ProductWatch(Watch):
             self._counts[0] / self._counts[0].sum(),
             self._counts[1] / self._counts[1].sum(),
             (left.double() - coder.zeros[0]) @ right.double(),
-            (coder.scale * self.operand.weight.scale).reshape(1),  # type: ignore[operator]
+            (coder.scale * self.operand.weight.scale).reshape(1).cpu(),  # type: ignore[operator]
             products=True,
             feeling=self._feeling(),
         )
