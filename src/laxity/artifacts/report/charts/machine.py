@@ -174,7 +174,7 @@ def split_chart(view: RunView) -> Chart:
         return _nothing(view, "split", title, "the energy of a product")
     names, order = dict.fromkeys(name for _, mean in rows for name in mean), components(view)
     bars = [bar(n, colour_of(n, order), [m.get(n, 0.0) for _, m in rows], [r for r, _ in rows], "pJ") for n in names]
-    return Chart("split", title, stacked(bars, "energy per product (pJ)"), height=150 + 40 * len(rows))
+    return Chart("split", title, stacked(bars, "energy per product (pJ)"), height=150 + 40 * len(rows), min_width=460)
 
 
 def mean_product_pj(view: RunView, network: str, attribute: str) -> dict[str, float]:
