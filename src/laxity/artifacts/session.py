@@ -163,7 +163,6 @@ def _budget(config: RunConfig) -> Budget:
         rounds=config.search.rounds,
         quick=config.quick.values()[0],
         recoveries=config.recovery.values(),
-        gradients=tuple(config.recovery.gradients),
     )
 
 
