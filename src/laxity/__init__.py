@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from laxity.core.errors import LaxityError
     from laxity.core.plan import Plan, Recovery
     from laxity.emulate import approximate
-    from laxity.emulate.retrain import retrain
+    from laxity.recovery.train import retrain
     from laxity.evaluation.injection import inject
     from laxity.sites import find_sites
     from laxity.targets import load_target
@@ -48,7 +48,7 @@ _HOMES = {
     "load_task": "laxity.task",
     "make_task": "laxity.task",
     "optimize": "laxity.artifacts",
-    "retrain": "laxity.emulate.retrain",
+    "retrain": "laxity.recovery.train",
 }
 
 __all__ = [

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from laxity.core.errors import ConfigError
 from laxity.core.plan import Recovery
 from laxity.core.registry import did_you_mean
+from laxity.recovery.gradients import GRADIENTS
 
 
 class _Section(BaseModel):
@@ -47,7 +48,11 @@ class SearchConfig(_Section):
 
 
 class RecoveryConfig(_Section):
-    """How plans are repaired; see `laxity.core.plan.Recovery`. Of several learning rates the best is found by trial."""
+    """How plans are repaired; see `laxity.core.plan.Recovery`.
+
+    Of several learning rates the best is found by trial, and so is that of several gradients where multipliers are
+    approximate; everything else begins with the first gradient.
+    """
 
     reestimate: bool = True
     epochs: int = Field(8, ge=0, le=10_000)
@@ -56,6 +61,22 @@ class RecoveryConfig(_Section):
     samples: int = Field(2048, ge=0)
     distil: float = Field(0.9, ge=0, le=1)
     temperature: float = Field(4.0, gt=0)
+    schedule: Literal["constant", "error"] = "constant"
+    teacher: Literal["original", "quantised"] = "original"
+    quantised_epochs: int = Field(0, ge=0, le=10_000)
+    gradients: list[str] = Field(["straight_through", "error_slope"], min_length=1)
+    modelled: bool = False
+    regularise: float = Field(0.0, ge=0, le=1)
+    alpha: float = Field(0.0, ge=0, le=1)
+    compensate: bool = False
+
+    @field_validator("gradients")
+    @classmethod
+    def _known(cls, gradients: list[str]) -> list[str]:
+        for name in gradients:
+            if name not in GRADIENTS:
+                raise ValueError(f"there is no gradient {name!r}{did_you_mean(name, GRADIENTS.names())}")
+        return gradients
 
     def values(self) -> tuple[Recovery, ...]:
         """The plan's recovery, once for each learning rate.
@@ -63,8 +84,9 @@ class RecoveryConfig(_Section):
         Raises:
             PlanError: a learning rate that is not positive.
         """
-        fixed = self.model_dump(exclude={"learning_rates"})
-        return tuple(Recovery(learning_rate=rate, **fixed) for rate in self.learning_rates)
+        fixed = self.model_dump(exclude={"learning_rates", "gradients"})
+        gradient = "straight_through" if self.modelled else self.gradients[0]
+        return tuple(Recovery(learning_rate=rate, gradient=gradient, **fixed) for rate in self.learning_rates)
 
 
 class FaultConfig(_Section):

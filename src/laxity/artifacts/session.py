@@ -163,6 +163,7 @@ def _budget(config: RunConfig) -> Budget:
         rounds=config.search.rounds,
         quick=config.quick.values()[0],
         recoveries=config.recovery.values(),
+        gradients=tuple(config.recovery.gradients),
     )
 
 

@@ -18,6 +18,10 @@ from laxity.core.slots import Level, Slot
 
 Choices = Mapping[str, Mapping[Slot, Approximation]]
 
+_NAMED = {"schedule": ("constant", "error"), "teacher": ("original", "quantised")}
+_ALWAYS = ("reestimate", "epochs", "learning_rate", "batch_size", "samples", "distil", "temperature")
+"""Parameters of a recovery that are written even where they have their default, as keys have always been made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
@@ -29,8 +33,18 @@ class Recovery:
         learning_rate: peak rate of the cosine schedule.
         batch_size: samples per step.
         samples: training samples per epoch; 0 means all.
-        distil: weight of the original network's predictions in the loss, the rest is the task's own loss; in [0, 1].
+        distil: weight of the teacher's predictions in the loss, the rest is the task's own loss; in [0, 1].
         temperature: softens both predictions before they are compared.
+        schedule: ``constant`` temperature, or one that grows with the ``error`` of the outputs.
+        teacher: who teaches the approximate network: the ``original`` one, or the ``quantised`` one, which has the same
+            choices but exact circuits, after its own training.
+        quantised_epochs: so many epochs train the quantised network with exact circuits first, taught by the original;
+            the approximate one starts from its weights.
+        gradient: name of the gradient estimator of approximate products.
+        modelled: train through a model of the multipliers' errors, which has a gradient of its own.
+        regularise: share of the loss that expected errors of the products by each weight get; in [0, 1].
+        alpha: share of the loss that distances of weights from their codes get; in [0, 1].
+        compensate: take the mean error of each output channel out of its bias, before anything else.
     """
 
     reestimate: bool = True
@@ -40,14 +54,42 @@ class Recovery:
     samples: int = 0
     distil: float = 0.9
     temperature: float = 4.0
+    schedule: str = "constant"
+    teacher: str = "original"
+    quantised_epochs: int = 0
+    gradient: str = "straight_through"
+    modelled: bool = False
+    regularise: float = 0.0
+    alpha: float = 0.0
+    compensate: bool = False
+
+    @property
+    def trains(self) -> bool:
+        """Whether weights are trained at all."""
+        return self.epochs > 0 or self.quantised_epochs > 0
+
+    @property
+    def staged(self) -> bool:
+        """Whether a quantised network with exact circuits comes first."""
+        return self.quantised_epochs > 0 or (self.epochs > 0 and self.teacher == "quantised")
 
     def __post_init__(self) -> None:
         for f in fields(self):
             object.__setattr__(self, f.name, _as_declared(f.name, str(f.type), getattr(self, f.name)))
         counts = self.epochs >= 0 and self.batch_size >= 1 and self.samples >= 0
         finite = 0 < self.learning_rate < math.inf and 0 < self.temperature < math.inf
-        if not (counts and finite and 0 <= self.distil <= 1):
+        shares = all(0 <= share <= 1 for share in (self.distil, self.regularise, self.alpha))
+        if not (counts and finite and shares and self.quantised_epochs >= 0):
             raise PlanError(f"recovery has a value out of range: {self}")
+        for name, known in _NAMED.items():
+            if getattr(self, name) not in known:
+                given = getattr(self, name)
+                raise PlanError(f"recovery has no {name} {given!r}{did_you_mean(given, known)}; use one of {known}")
+        if self.modelled and self.gradient != "straight_through":
+            raise PlanError(
+                f"training through the error model has that model's gradient; leave gradient={self.gradient!r} or "
+                "modelled=True out"
+            )
 
 
 def _as_declared(name: str, kind: str, value: Any) -> Any:
@@ -55,7 +97,7 @@ def _as_declared(name: str, kind: str, value: Any) -> Any:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if kind == "float" and (whole or isinstance(value, float)):
         return float(value)
-    if (kind == "int" and whole) or (kind == "bool" and isinstance(value, bool)):
+    if (kind == "int" and whole) or isinstance(value, {"bool": bool, "str": str}.get(kind, ())):
         return value
     raise PlanError(f"parameter {name!r} of recovery must be {kind}, not {value!r}")
 
@@ -218,7 +260,9 @@ def _slot(text: str, site: str) -> Slot:
 
 
 def _recovery_json(recovery: Recovery) -> dict[str, Any]:
-    return {name: getattr(recovery, name) for name in Recovery.__slots__}
+    usual = Recovery()
+    names = [n for n in Recovery.__slots__ if n in _ALWAYS or getattr(recovery, n) != getattr(usual, n)]
+    return {name: getattr(recovery, name) for name in names}
 
 
 def _recovery(data: Any) -> Recovery | None:

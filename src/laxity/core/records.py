@@ -118,6 +118,7 @@ class Evaluation:
         disagreement: fraction of samples on which predictions differ from the baseline's.
         divergence: mean Kullback-Leibler divergence from the baseline's predictions, in nats.
         seconds: time it took (the only field that differs between two equal runs).
+        curve: per epoch of the training, ``loss`` and ``accuracy`` on some validation samples; empty without training.
     """
 
     plan_key: str
@@ -140,6 +141,7 @@ class Evaluation:
     memory_bits: float
     seconds: float
     versions: Mapping[str, str]
+    curve: tuple[Mapping[str, float], ...] = ()
 
     def within(self, max_drop: float, guard: float) -> bool:
         """Whether the drop plus `guard` standard errors stays inside the budget."""
@@ -158,8 +160,9 @@ class Evaluation:
             RunError: a field is missing or has a wrong form.
         """
         try:
-            values = {f.name: data[f.name] for f in fields(Evaluation)}
+            values = {f.name: data[f.name] for f in fields(Evaluation) if f.name != "curve"}
             values["quality"] = Quality(**data["quality"])
+            values["curve"] = tuple(data.get("curve", ()))
             return Evaluation(**values)
         except (KeyError, TypeError) as error:
             raise RunError(f"an evaluation record is malformed: {error}; delete the line or start a new run") from None

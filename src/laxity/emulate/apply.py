@@ -12,7 +12,9 @@ from torch.nn import functional as F
 from laxity.core.errors import PlanError, TaskError
 from laxity.core.plan import Plan
 from laxity.emulate.build import build, calibrate
+from laxity.emulate.compensate import compensate
 from laxity.emulate.reestimate import reestimate
+from laxity.sites.fold import Norms
 from laxity.sites.prepare import Prepared, prepare
 from laxity.task.splits import batches
 from laxity.task.task import Task
@@ -46,7 +48,7 @@ def approximate(
 
     Returns:
         An ordinary module in eval mode; the subject is not changed. Training that the plan's recovery asks for is
-        done by `retrain`; statistics are re-estimated here.
+        done by `retrain`; errors are compensated and statistics re-estimated here.
 
     Raises:
         PlanError: the plan does not fit the model, or a bare model comes without calibration inputs.
@@ -78,9 +80,7 @@ def _check_arguments(subject: object, plan: object, calibration: object, device:
 
 
 def realise(prepared: Prepared, plan: Plan, inputs: Sequence[Tensor], wanted: Tensor | None = None) -> nn.Module:
-    """Build and calibrate; re-estimate statistics where the plan allows it and it brings the outputs nearer.
-
-    Nearer means a smaller Kullback-Leibler divergence from the exact network's predictions on the first inputs.
+    """Build and calibrate, then compensate errors and re-estimate statistics as the plan's recovery says.
 
     Args:
         prepared: the exact network.
@@ -90,12 +90,31 @@ def realise(prepared: Prepared, plan: Plan, inputs: Sequence[Tensor], wanted: Te
     """
     model = build(prepared, plan)
     calibrate(model, inputs)
-    if plan.recovery is None or not plan.recovery.reestimate or not prepared.norms:
+    if plan.recovery is None:
         return model
-    corrected = copy.deepcopy(model)
-    reestimate(corrected, prepared.norms, torch.cat(list(inputs)))
+    if plan.recovery.compensate:
+        compensate(model, inputs)
+    if not plan.recovery.reestimate or not prepared.norms:
+        return model
     judged = list(inputs[:_JUDGED_BATCHES])
-    target = predictions(prepared.model, judged) if wanted is None else wanted[: sum(len(x) for x in judged)]
+    return settle(model, prepared.norms, inputs, predictions(prepared.model, judged) if wanted is None else wanted)
+
+
+def settle(model: nn.Module, norms: Norms, inputs: Sequence[Tensor], wanted: Tensor) -> nn.Module:
+    """The model with re-estimated statistics where these bring its outputs nearer, else the model as it is.
+
+    Nearer means a smaller Kullback-Leibler divergence from the wanted predictions on the first inputs.
+
+    Args:
+        model: calibrated, not changed.
+        norms: per site, the mean and deviation that output channels shall have.
+        inputs: batches of calibration inputs.
+        wanted: predictions that are wanted on `inputs`, or on the first two batches of them.
+    """
+    corrected = copy.deepcopy(model)
+    reestimate(corrected, norms, torch.cat(list(inputs)))
+    judged = list(inputs[:_JUDGED_BATCHES])
+    target = wanted[: sum(len(x) for x in judged)]
     return min((model, corrected), key=lambda m: _divergence(target, predictions(m, judged)))
 
 

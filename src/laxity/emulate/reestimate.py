@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -38,6 +40,42 @@ def reestimate(model: nn.Module, norms: Norms, inputs: Tensor) -> None:
             handle.remove()
 
 
+@torch.no_grad()
+def statistics(model: nn.Module, names: Collection[str], inputs: Sequence[Tensor]) -> Norms:
+    """Mean and standard deviation of each output channel as a model has them, for `reestimate` of another one.
+
+    Args:
+        model: calibrated.
+        names: sites of interest; those that are no layers are left out.
+        inputs: batches of calibration inputs.
+
+    Returns:
+        Per site, float32 (channels,) twice, with zeros for channels that the model has lost.
+    """
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def watch(layer: EmulatedLayer, _: Any, output: Tensor) -> None:
+        rows = _by_channel(layer, output)
+        values = torch.stack([rows.mean(1), rows.std(1, correction=0)]).float()
+        if layer.kept is not None:
+            full = values.new_zeros(2, max(layer.kept) + 1)
+            full[:, layer.kept] = values
+            values = full
+        found[layer.site.name] = (values[0], values[1])
+
+    with ExitStack() as stack:
+        for layer in emulated(model):
+            if isinstance(layer, EmulatedLayer) and layer.site.name in names:
+                stack.callback(layer.register_forward_hook(watch).remove)
+        model(torch.cat(list(inputs)))
+    return found
+
+
+def _by_channel(layer: EmulatedLayer, output: Tensor) -> Tensor:
+    """Values of an output by channel, float64 (channels, values)."""
+    return output.movedim(output.dim() - 1 if layer.form.linear else 1, 0).flatten(1).to(torch.float64)
+
+
 class _Correction:
     """Forward hook that corrects its layer from the output it has just produced."""
 
@@ -45,7 +83,7 @@ class _Correction:
         self._target = target
 
     def __call__(self, layer: EmulatedLayer, _: Any, output: Tensor) -> Tensor:
-        rows = output.movedim(output.dim() - 1 if layer.form.linear else 1, 0).flatten(1).to(torch.float64)
+        rows = _by_channel(layer, output)
         mean, deviation = rows.mean(1).float(), rows.std(1, correction=0).float()
         want_mean, want_deviation = (t.to(mean) if layer.kept is None else t.to(mean)[layer.kept] for t in self._target)
         alive = deviation > 1e-6

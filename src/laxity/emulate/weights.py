@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
@@ -16,15 +18,35 @@ from laxity.emulate.build import build
 from laxity.emulate.layer import EmulatedLayer
 from laxity.sites.prepare import Prepared
 
+_NOTES = "laxity"
 
-def save_state(model: nn.Module, path: Path) -> None:
+
+def save_state(model: nn.Module, path: Path, notes: Any = None) -> None:
     """Write all parameters and buffers as safetensors, atomically.
+
+    Args:
+        model: whose state it is.
+        path: of the file.
+        notes: JSON value for the header of the file, or None.
 
     Raises:
         RunError: the file cannot be written.
     """
     state = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
-    write_atomic(path, save(state))
+    write_atomic(path, save(state, None if notes is None else {_NOTES: json.dumps(notes)}))
+
+
+def read_notes(path: Path) -> Any:
+    """The notes of a file that `save_state` wrote, or None.
+
+    Raises:
+        RunError: missing, unreadable or corrupt.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return json.loads((file.metadata() or {}).get(_NOTES, "null"))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise RunError(f"weights {path} are corrupt: {error}; run the optimisation again") from error
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

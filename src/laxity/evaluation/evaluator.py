@@ -19,17 +19,21 @@ from laxity.core.errors import ConfigError
 from laxity.core.plan import Plan
 from laxity.core.records import Cost, Evaluation
 from laxity.core.slots import Level
-from laxity.emulate.apply import calibration_inputs, predictions, realise
-from laxity.emulate.retrain import retrain
-from laxity.emulate.weights import read_state, restore, save_state
+from laxity.emulate.apply import calibration_inputs, predictions
+from laxity.emulate.weights import read_notes, read_state, restore, save_state
 from laxity.evaluation.cost import Observed, cost_of, observe
 from laxity.evaluation.quality import Predictions, compare, predict
+from laxity.recovery.recipe import Options, Recovered, quantised_plan, repair
+from laxity.recovery.train import Curve, Progress
 from laxity.sites.prepare import Prepared, prepare
 from laxity.targets import Target, load_target
 from laxity.task.load import load_task
 from laxity.task.task import Task
 
 STAGES = ("baseline", "sensitivity", "search", "recovery")
+_WATCHED = 128
+"""Validation samples on which accuracy is followed while plans are repaired."""
+
 _VERSIONED = ("torch", "numpy", "scipy", "optuna", "safetensors")
 
 
@@ -45,7 +49,8 @@ class Setup:
         probe_samples: validation samples of sensitivity probes; 0 for all.
         search_samples: validation samples of the search; 0 for all. Repaired plans are judged on all.
         threads: torch threads per worker; fixed, so that results do not depend on the number of workers.
-        folder: where the weights of retrained plans are kept; None keeps them in memory.
+        folder: where the weights of retrained plans are kept, with their curves, and the states of unfinished
+            trainings, which go on from there; None keeps weights in memory.
         circuits: folder of imported circuits that plans may name, or None.
     """
 
@@ -63,6 +68,10 @@ class Setup:
 class Evaluator:
     """Evaluates plans of one task on one target.
 
+    Args:
+        setup: what is evaluated, and how.
+        progress: called with (step, steps, loss) while plans are trained.
+
     Attributes:
         task, prepared, target: loaded once.
         base: the exact 8-bit network, to which energies are compared.
@@ -71,8 +80,8 @@ class Evaluator:
         LaxityError: task, target or device cannot be had.
     """
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
+    def __init__(self, setup: Setup, progress: Progress | None = None) -> None:
+        self.setup, self._progress = setup, progress
         torch.set_num_threads(setup.threads)
         check_device(setup.device)
         if setup.circuits is not None:
@@ -82,7 +91,7 @@ class Evaluator:
         self.prepared: Prepared = prepare(self.task.model, self.task.example_input, setup.device, self.task.exact)
         self.inputs: list[Tensor] = calibration_inputs(self.task, setup.device)
         self.base = base_plan(self.prepared)
-        self._states: dict[str, dict[str, Tensor]] = {}
+        self._states: dict[str, tuple[dict[str, Tensor], Curve]] = {}
         self._base_energy: float | None = None
         self._before: Predictions | None = None
         self._wanted: Tensor | None = None
@@ -102,38 +111,50 @@ class Evaluator:
         return self._before
 
     def model(self, plan: Plan) -> nn.Module:
-        """The approximated model of a plan, retrained where the plan asks for it.
+        """The approximated model of a plan, repaired as the plan says.
 
-        Retrained weights are stored under the plan's key and read back when they exist.
+        Trained weights are stored under the plan's key and read back when they exist, those of first stages too.
         """
-        recovery = plan.recovery
-        if recovery is None or recovery.epochs == 0:
-            return self._realise(plan)
-        state = self._stored(plan)
-        if state is not None:
-            return restore(self.prepared, plan, state)
-        model = self._realise(plan)
-        retrain(model, self.task, recovery, seed=self.setup.seed, teacher=self.prepared.model, label=plan.key)
-        path = self._path(plan)
-        if path is None:
-            self._states[plan.key] = {k: v.clone() for k, v in model.state_dict().items()}
-        else:
-            save_state(model, path)
-        return model
+        return self._recovered(plan).model
 
-    def _realise(self, plan: Plan) -> nn.Module:
+    def _recovered(self, plan: Plan) -> Recovered:
+        trained = plan.recovery is not None and plan.recovery.epochs > 0
+        stored = self._stored(plan) if trained else None
+        if stored is not None:
+            return Recovered(restore(self.prepared, plan, stored[0]), stored[1])
         if self._wanted is None:
             self._wanted = predictions(self.prepared.model, self.inputs)
-        return realise(self.prepared, plan, self.inputs, self._wanted)
+        first, path = quantised_plan(plan), self._path(plan)
+        checkpoint = None if path is None else path.with_suffix(".training.safetensors")
+        found = repair(
+            self.prepared,
+            plan,
+            self.task,
+            self.inputs,
+            Options(self.setup.seed, self._progress, checkpoint, _WATCHED),
+            quantised=None if first is None else self.model(first),
+            wanted=self._wanted,
+        )
+        if trained:
+            self._store(plan, found)
+        return found
 
     def _path(self, plan: Plan) -> Path | None:
         return None if self.setup.folder is None else Path(self.setup.folder) / f"{plan.key}.safetensors"
 
-    def _stored(self, plan: Plan) -> dict[str, Tensor] | None:
+    def _store(self, plan: Plan, found: Recovered) -> None:
+        path = self._path(plan)
+        if path is None:
+            self._states[plan.key] = {k: v.clone() for k, v in found.model.state_dict().items()}, found.curve
+            return
+        save_state(found.model, path, found.curve)
+        path.with_suffix(".training.safetensors").unlink(missing_ok=True)
+
+    def _stored(self, plan: Plan) -> tuple[dict[str, Tensor], Curve] | None:
         path = self._path(plan)
         if path is None:
             return self._states.get(plan.key)
-        return read_state(path) if path.exists() else None
+        return (read_state(path), list(read_notes(path) or ())) if path.exists() else None
 
     def cost(self, plan: Plan, model: nn.Module) -> Cost:
         """Cost of a built plan on the target."""
@@ -166,7 +187,8 @@ class Evaluator:
         start = time.perf_counter()
         samples = {"sensitivity": self.setup.probe_samples, "search": self.setup.search_samples}.get(stage, 0)
         limit = samples or None
-        model = self.model(plan)
+        recovered = self._recovered(plan)
+        model = recovered.model
         after = predict(model, self.task, "validation", limit=limit)
         comparison = compare(self.before().first(len(after.targets), self.task.loss), after)
         cost = self.cost(plan, model)
@@ -192,6 +214,7 @@ class Evaluator:
             memory_bits=cost.memory_bits.value,
             seconds=time.perf_counter() - start,
             versions=versions(),
+            curve=tuple(recovered.curve),
         )
 
 

@@ -14,6 +14,7 @@ from laxity.core.space import Space
 from laxity.search.evolve import evolve
 from laxity.search.greedy import Genome, path, walk
 from laxity.search.pool import Pool
+from laxity.search.recipes import Recipes, choose
 from laxity.search.recover import recover
 from laxity.search.sensitivity import Probe, rank, thin, unbeaten
 
@@ -39,6 +40,7 @@ class Budget:
         rounds: rounds of repair per level, two plans each.
         quick: brief repair of every plan tried.
         recoveries: thorough repair of the most promising plans; of several the one that works best is found by trial.
+        gradients: gradient estimators for the repair of plans with approximate multipliers, likewise.
     """
 
     max_drop: float = 0.01
@@ -49,6 +51,7 @@ class Budget:
     rounds: int = 5
     quick: Recovery = field(default_factory=Recovery)
     recoveries: tuple[Recovery, ...] = (Recovery(epochs=8),)
+    gradients: tuple[str, ...] = ("straight_through", "error_slope")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +86,19 @@ def search(space: Space, pool: Pool, budget: Budget, *, seed: int) -> Outcome:
     base = pool.run([space.base], "baseline", "exact 8-bit network")[0]
     thinned, _ = thin(unbeaten(space, pool), pool, budget.candidates)
     probes = rank(thinned, pool)
-    recovery = _choose_recovery(thinned, pool, budget)
+    recipes = choose(thinned, pool, budget.recoveries, budget.gradients)
     tried: dict[str, tuple[Evaluation, ...]] = {}
     for name, levels in _LEVELS.items():
         joined = _joined(space.base, tried, budget) if name == CROSS else []
         level = thinned.restrict(levels)
-        tried[name] = tuple(_search_level(level, probes, pool, budget, recovery, seed, name, joined))
+        tried[name] = tuple(_search_level(level, probes, pool, budget, recipes, seed, name, joined))
     best = {name: _cheapest([base, *found], budget) for name, found in tried.items()}
     fitting = [(e, name) for name, e in best.items() if e is not None]
     if not fitting:
         least = min([base, *tried[CROSS]], key=lambda e: (e.drop, e.energy_ratio))
         return Outcome(base, tuple(probes), tried, best, least, False)
     selected, name = min(fitting, key=lambda pair: _by_energy(pair[0]))
-    polished = _polish(selected, _simplified(selected, space.base, pool, budget), pool, budget, recovery)
+    polished = _polish(selected, _simplified(selected, space.base, pool, budget), pool, budget, recipes)
     if polished is not selected:
         tried[name] = (*tried[name], polished)
     best[name] = polished
@@ -140,7 +143,7 @@ def _without(plan: Plan, base: Plan, kind: Approximation) -> Plan:
     return plan
 
 
-def _polish(selected: Evaluation, plan: Plan, pool: Pool, budget: Budget, recovery: Recovery) -> Evaluation:
+def _polish(selected: Evaluation, plan: Plan, pool: Pool, budget: Budget, recipes: Recipes) -> Evaluation:
     """Train the selected plan, simplified, longer; keep that if it fits the budget and is no worse.
 
     No worse means simpler at no more energy, or nearer to the original network by divergence, which a few hundred
@@ -148,6 +151,7 @@ def _polish(selected: Evaluation, plan: Plan, pool: Pool, budget: Budget, recove
     """
     chosen = Plan.from_json(selected.plan)
     simpler = bool(plan.diff(chosen))
+    recovery = recipes.of(plan)
     if recovery.epochs == 0 or (chosen.recovery is None and not simpler):
         return selected
     epochs = 0 if chosen.recovery is None else chosen.recovery.epochs
@@ -170,24 +174,12 @@ def _cheapest(found: Sequence[Evaluation], budget: Budget) -> Evaluation | None:
     return min(fitting, key=_by_energy, default=None)
 
 
-def _choose_recovery(space: Space, pool: Pool, budget: Budget) -> Recovery:
-    """Repair one plan of middling strength in every way offered and take the way that brings it nearest."""
-    if len(budget.recoveries) == 1:
-        return budget.recoveries[0]
-    narrow = space.restrict([Level.DATA])
-    trial = narrow if narrow.variables else space
-    plan = trial.plan([2 * (len(v.candidates) - 1) // 3 for v in trial.variables])
-    plans = [plan.with_recovery(r) for r in budget.recoveries]
-    results = pool.run(plans, "recovery", "ways of repair")
-    return min(zip(results, budget.recoveries, strict=True), key=lambda pair: pair[0].divergence)[1]
-
-
 def _search_level(
     space: Space,
     probes: Sequence[Probe],
     pool: Pool,
     budget: Budget,
-    recovery: Recovery,
+    recipes: Recipes,
     seed: int,
     name: str,
     favourites: Sequence[Plan],
@@ -213,7 +205,7 @@ def _search_level(
     repaired = recover(
         list(results.values()),
         pool,
-        recovery,
+        recipes,
         rounds=budget.rounds,
         fits=limits[0],
         hopeful=lambda e: e.drop <= _HOPEFUL * budget.max_drop,

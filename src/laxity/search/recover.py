@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
-from laxity.core.plan import Plan, Recovery
+from laxity.core.plan import Plan
 from laxity.core.records import Evaluation
 from laxity.search.pareto import front
 from laxity.search.pool import Pool
+from laxity.search.recipes import Recipes
 
 _PER_ROUND = 2
 _SPREAD = 0.6
@@ -19,7 +19,7 @@ _SECOND_CHANCES = 0.2
 def recover(
     found: Sequence[Evaluation],
     pool: Pool,
-    recovery: Recovery,
+    recipes: Recipes,
     *,
     rounds: int,
     fits: Callable[[Evaluation], bool],
@@ -37,7 +37,7 @@ def recover(
     Args:
         found: evaluations of unrepaired plans.
         pool: runs the repairs.
-        recovery: how to repair.
+        recipes: how to repair.
         rounds: half the number of repairs to spend.
         fits: whether an evaluation is within the budget.
         hopeful: whether a repaired plan that does not fit is near enough for a second chance.
@@ -48,14 +48,14 @@ def recover(
         The evaluations of all repaired plans.
     """
     ordered = front([e for e in found if e.energy_ratio < 1], lambda e: (e.energy_ratio, e.divergence))
-    first = [plan.with_recovery(recovery) for plan in favourites[: rounds * _PER_ROUND // 2]]
+    first = [recipes.apply(plan) for plan in favourites[: rounds * _PER_ROUND // 2]]
     preferred = pool.run(first, "recovery", f"{what}: repair of favourites") if first else []
     total = rounds * _PER_ROUND - len(preferred)
     tried: dict[int, Evaluation] = {}
 
     def repair(positions: Sequence[int]) -> None:
         fresh = [p for p in dict.fromkeys(positions) if p not in tried]
-        plans = [Plan.from_json(ordered[p].plan).with_recovery(recovery) for p in fresh]
+        plans = [recipes.apply(Plan.from_json(ordered[p].plan)) for p in fresh]
         tried.update(zip(fresh, pool.run(plans, "recovery", f"{what}: repair"), strict=True))
 
     spread = min(len(ordered), math.ceil(_SPREAD * total))
@@ -66,10 +66,9 @@ def recover(
         if not step:
             break
         repair(step[: planned - len(tried)])
-    longer = replace(recovery, epochs=2 * recovery.epochs)
     failures = _narrow_failures([*preferred, *tried.values()], fits)
     again = [e for e in failures if hopeful(e)][: total - len(tried)]
-    plans = [Plan.from_json(e.plan).with_recovery(longer) for e in again]
+    plans = [recipes.apply(Plan.from_json(e.plan), times=2) for e in again]
     return [*preferred, *tried.values(), *pool.run(plans, "recovery", f"{what}: second chance")]
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from laxity.core.plan import Plan, Recovery
 from laxity.core.slots import Slot
+from laxity.search.recipes import Recipes
 from laxity.search.recover import recover
 from laxity.techniques import MagnitudePruning
 
@@ -37,7 +38,7 @@ def test_repairs_are_bounded_and_end_at_the_edge(toy, size, share, rounds):
     edge = round(share * (size + 1))
     plans, pool, found = world(toy, size, edge)
     pool.asked.clear()
-    results = recover(found, pool, REPAIR, rounds=rounds, fits=fits, hopeful=lambda e: True, what="toy")
+    results = recover(found, pool, Recipes(REPAIR), rounds=rounds, fits=fits, hopeful=lambda e: True, what="toy")
     assert len(pool.asked) <= 2 * rounds
     assert len(results) == len(pool.asked)
     assert {stage for _, stage, _ in pool.asked} <= {"recovery"}
@@ -51,7 +52,7 @@ def test_repairs_are_bounded_and_end_at_the_edge(toy, size, share, rounds):
 
 def test_a_monotone_problem_is_solved_with_few_repairs(toy):
     plans, pool, found = world(toy, 30, 13)
-    results = recover(found, pool, REPAIR, rounds=6, fits=fits, hopeful=lambda e: True, what="toy")
+    results = recover(found, pool, Recipes(REPAIR), rounds=6, fits=fits, hopeful=lambda e: True, what="toy")
     assert min(e.energy_ratio for e in results if fits(e)) == pytest.approx(pool.effect(plans[13])[0])
 
 
@@ -60,14 +61,14 @@ def test_dominated_and_costly_plans_are_not_repaired(toy):
     worse = toy.evaluation(Plan().with_("b", MagnitudePruning(0.5)), "search", 0.95, 5.0, 0.5)
     dearer = toy.evaluation(Plan().with_("c", MagnitudePruning(0.5)), "search", 1.2, 0.0, 0.0)
     pool.asked.clear()
-    recover([*found, worse, dearer], pool, REPAIR, rounds=10, fits=fits, hopeful=lambda e: True, what="toy")
+    recover([*found, worse, dearer], pool, Recipes(REPAIR), rounds=10, fits=fits, hopeful=lambda e: True, what="toy")
     assert {p.choices for p, _, _ in pool.asked} <= {p.choices for p in plans}
 
 
 def test_what_failed_narrowly_gets_a_second_chance_with_longer_training(toy):
     """Plan 4 fails by chance after the usual repair and succeeds after a longer one."""
     plans, pool, found = world(toy, 6, 4, noise={4})
-    results = recover(found, pool, REPAIR, rounds=6, fits=fits, hopeful=lambda e: True, what="toy")
+    results = recover(found, pool, Recipes(REPAIR), rounds=6, fits=fits, hopeful=lambda e: True, what="toy")
     longer = [e for e in results if Plan.from_json(e.plan).recovery.epochs == 6]
     assert longer
     assert min(e.energy_ratio for e in results if fits(e)) == pytest.approx(pool.effect(plans[4])[0])
@@ -75,4 +76,4 @@ def test_what_failed_narrowly_gets_a_second_chance_with_longer_training(toy):
 
 def test_nothing_to_repair(toy):
     _, pool, _ = world(toy, 3, 1)
-    assert recover([], pool, REPAIR, rounds=3, fits=fits, hopeful=lambda e: True, what="toy") == []
+    assert recover([], pool, Recipes(REPAIR), rounds=3, fits=fits, hopeful=lambda e: True, what="toy") == []

@@ -11,7 +11,7 @@ from laxity.core.op import Op, Site
 from laxity.core.plan import Plan, Recovery
 from laxity.core.slots import Slot
 from laxity.emulate import EmulatedLayer, approximate
-from laxity.emulate.retrain import retrain
+from laxity.recovery.train import retrain
 from laxity.task import make_task
 from laxity.techniques import Integer, MagnitudePruning
 

@@ -1,0 +1,164 @@
+"""From a plan to its repaired network: the stages of a recovery in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from laxity.core.plan import Plan, Recovery
+from laxity.core.slots import Slot
+from laxity.emulate.apply import calibration_inputs, predictions, realise, settle
+from laxity.emulate.compensate import compensate
+from laxity.emulate.reestimate import statistics
+from laxity.emulate.weights import restore
+from laxity.recovery.train import Curve, Progress, train
+from laxity.sites.prepare import Prepared, prepare
+from laxity.task.task import Task
+
+_CIRCUITS = (Slot.MULTIPLIER, Slot.ACCUMULATOR)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recovered:
+    """A repaired network.
+
+    Attributes:
+        model: approximated and trained, in eval mode.
+        curve: per epoch of the last stage, ``loss`` and, where samples are watched, ``accuracy``.
+    """
+
+    model: nn.Module
+    curve: Curve
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a training is carried out; nothing of it but the seed and the label changes weights.
+
+    Attributes:
+        seed: root seed.
+        progress: called with (step, steps, loss).
+        checkpoint: file for the state after every epoch, or None.
+        watched: validation samples for the accuracy after each epoch.
+    """
+
+    seed: int
+    progress: Progress | None = None
+    checkpoint: Path | None = None
+    watched: int = 0
+
+
+def quantised_plan(plan: Plan) -> Plan | None:
+    """First stage of a plan's recovery: the same choices with exact circuits, trained by the original network.
+
+    Everything but the number of epochs is as in the second stage; treatments of circuits' errors are left out, because
+    there are none. Plans that differ in circuits only have the same first stage.
+
+    Returns:
+        None where the recovery has one stage.
+    """
+    recovery = plan.recovery
+    if recovery is None or not recovery.staged:
+        return None
+    first = Recovery(
+        reestimate=recovery.reestimate,
+        epochs=recovery.quantised_epochs,
+        learning_rate=recovery.learning_rate,
+        batch_size=recovery.batch_size,
+        samples=recovery.samples,
+        distil=recovery.distil,
+        temperature=recovery.temperature,
+    )
+    return Plan(tuple(c for c in plan.choices if c[1] not in _CIRCUITS), first)
+
+
+def recover(task: Task, plan: Plan, *, seed: int, device: str = "cpu", progress: Progress | None = None) -> Recovered:
+    """Build the network of a plan and repair it as the plan's recovery says, with all of its stages.
+
+    Two-stage distillation (approxKD): the quantised network with exact circuits is trained first, taught by the
+    original one; the approximate network starts from its weights, its statistics are re-estimated to those of the
+    quantised network, and it is taught by the original or by the quantised network.
+
+    Args:
+        task: network and data.
+        plan: what to approximate where, and how to repair it.
+        seed: root seed.
+        device: where to train.
+        progress: called with (step, steps, loss) in each stage.
+
+    Raises:
+        LaxityError: the plan does not fit the model, or a treatment does not fit the plan.
+
+    Source: reconstructed from the abstract of C. De la Parra, X. Wu, A. Guntoro, A. Kumar, "Knowledge distillation and
+    gradient estimation for active error compensation in approximate neural networks", DATE 2021.
+    """
+    prepared = prepare(task.model, task.example_input, device, task.exact)
+    inputs = calibration_inputs(task, device)
+    first = quantised_plan(plan)
+    options = Options(seed, progress)
+    quantised = None if first is None else repair(prepared, first, task, inputs, options).model
+    return repair(prepared, plan, task, inputs, options, quantised=quantised)
+
+
+def repair(
+    prepared: Prepared,
+    plan: Plan,
+    task: Task,
+    inputs: Sequence[Tensor],
+    options: Options,
+    *,
+    quantised: nn.Module | None = None,
+    wanted: Tensor | None = None,
+) -> Recovered:
+    """The last stage of a plan's recovery.
+
+    Args:
+        prepared: the original network.
+        plan: what to approximate where, and how to repair it.
+        task: gives training data and loss.
+        inputs: batches of calibration inputs.
+        options: how to train.
+        quantised: the network of `quantised_plan`, where there is one.
+        wanted: `predictions` of the original network on `inputs`; computed if None.
+
+    Raises:
+        LaxityError: as `recover`.
+    """
+    recovery = plan.recovery
+    if quantised is None or recovery is None:
+        model = realise(prepared, plan, inputs, wanted)
+    else:
+        model = _initialised(prepared, plan, recovery, inputs, quantised)
+    if recovery is None or recovery.epochs == 0:
+        return Recovered(model, [])
+    taught = quantised is not None and recovery.teacher == "quantised"
+    curve = train(
+        model,
+        task,
+        recovery,
+        seed=options.seed,
+        teacher=quantised if taught else prepared.model,
+        label=plan.key,
+        progress=options.progress,
+        checkpoint=options.checkpoint,
+        watched=options.watched,
+    )
+    return Recovered(model, curve)
+
+
+@torch.no_grad()
+def _initialised(
+    prepared: Prepared, plan: Plan, recovery: Recovery, inputs: Sequence[Tensor], quantised: nn.Module
+) -> nn.Module:
+    """The approximate network with the weights of the quantised one, compensated, with its statistics."""
+    bare = replace(plan, recovery=None)
+    model = restore(prepared, bare, {name: value.clone() for name, value in quantised.state_dict().items()})
+    if recovery.compensate:
+        compensate(model, inputs)
+    if not recovery.reestimate or not prepared.norms:
+        return model
+    return settle(model, statistics(quantised, set(prepared.norms), inputs), inputs, predictions(quantised, inputs))
