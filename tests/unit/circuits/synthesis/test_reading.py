@@ -16,13 +16,21 @@ AND = Circuit("mine", (Port("a", (2,)), Port("b", (3,))), (Port("p", (4,)),), (G
 PORTS = {"i0": ("input", [2]), "i1": ("input", [3]), "o0": ("output", [4])}
 
 
+def buffered(count):
+    """`AND` with buffers behind it, so that other netlists are smaller and kept."""
+    nets = [5 + k for k in range(count)] + [4]
+    chain = tuple(Gate("BUF", (nets[k],), (nets[k + 1],)) for k in range(count))
+    return Circuit(AND.name, AND.inputs, AND.outputs, (Gate("AND2", (2, 3), (nets[0],)), *chain), AND.source)
+
+
 def cell(kind, out, *pins):
     return kind, {}, {**dict(zip("ABCD", ([p] for p in pins), strict=False)), "O": [out]}
 
 
 def test_what_is_right_is_taken(pretend):
     pretend(PORTS, [cell("INV", 4, 5), cell("NAND2", 5, 2, 3)])
-    mapped = map_circuit(AND, default_library())
+    mapped = map_circuit(buffered(3), default_library())
+    assert mapped.kept == "mapped"
     assert [gate.cell for gate in mapped.circuit.gates] == ["NAND2", "INV"]
     assert [port.name for port in mapped.circuit.inputs] == ["a", "b"]
 
@@ -62,7 +70,9 @@ def test_long_chains_need_no_recursion(pretend):
     count = 5000
     cells = [cell("BUF", 4 if k == count - 1 else 10 + k, 10 + k - 1 if k else 5) for k in reversed(range(count))]
     pretend(PORTS, [*cells, cell("AND2", 5, 2, 3)])
-    assert len(map_circuit(AND, default_library()).circuit.gates) == count + 1
+    assert len(map_circuit(buffered(count + 1), default_library()).circuit.gates) == count + 1
+    kept = map_circuit(AND, default_library())
+    assert (kept.kept, kept.circuit) == ("given", AND)
 
 
 def test_fpga_tables_are_proved_and_counted(pretend):
