@@ -136,7 +136,7 @@ class EmulatedLayer(Slots):
             return exact
         coder = operand.weight
         top = coder.greatest if isinstance(coder, WeightCoder) and self.forced_codes is None else None
-        if bound is None or top is None:
+        if bound is None or top is None or self.gradient is not None:
             return self.with_gradients(exact, x, self.smooth_weight(), form)
         even, operation = form.backward(x)
         result: Tensor = StraightCodes.apply(
@@ -235,7 +235,7 @@ class EmulatedLayer(Slots):
         return coder.represent(weight, self.forced_codes, *coder.scale_and_zero(weight))
 
     def with_gradients(self, exact: Tensor, x: Tensor, smooth_weight: Tensor, form: Form | None = None) -> Tensor:
-        """The exact values with the gradients of the native operation on what the codes stand for."""
+        """The exact values with the gradients of the native operation on what the codes stand for, or of `gradient`."""
         assert self.operand is not None  # the caller has one
         coder, quantiser = self.operand.input, self.operand.input.quantiser()
         if quantiser is not None and x.dtype == torch.float32:
@@ -243,6 +243,8 @@ class EmulatedLayer(Slots):
         else:
             smooth_x = coder.represent(x, coder.codes(x))
         smooth_x, operation = (form or self.form).backward(smooth_x)
+        if self.gradient is not None and self.multiplier is not None:
+            return self.gradient(self, exact, smooth_x, smooth_weight, operation)
         result: Tensor = StraightLayer.apply(exact, smooth_x, smooth_weight, self.gain, self.bias, operation)
         return result
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from laxity.core.op import Site
 from laxity.emulate.accept import check_factors
 from laxity.emulate.slots import Slots
-from laxity.emulate.straight import StraightProduct, unfelt
+from laxity.emulate.straight import MATRIX_PRODUCT, StraightProduct, unfelt
 from laxity.kernels import FusedProducts, opaque
 from laxity.kernels.call import is_plain
 from laxity.techniques.data.operands import InputCoder
@@ -49,7 +49,11 @@ class EmulatedProduct(Slots):
         rows = smooth_left[None] if left.dim() == 1 else smooth_left
         columns = smooth_right[:, None] if right.dim() == 1 else smooth_right
         shape = *values.shape[: values.dim() - (left.dim() > 1) - (right.dim() > 1)], rows.shape[-2], columns.shape[-1]
-        result: Tensor = StraightProduct.apply(values.reshape(shape), rows, columns)
+        result: Tensor
+        if self.gradient is not None and self.multiplier is not None:
+            result = self.gradient(self, values.reshape(shape), rows, columns, MATRIX_PRODUCT)
+        else:
+            result = StraightProduct.apply(values.reshape(shape), rows, columns)
         return result.reshape(values.shape)
 
     def _fused(self, left: Tensor, right: Tensor, a_code: InputCoder, b_code: InputCoder) -> Tensor | None:

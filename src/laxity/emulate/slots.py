@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,24 @@ from laxity.circuits.wide import Core
 from laxity.core.errors import PlanError
 from laxity.core.op import Site
 from laxity.emulate.observe import Observer
+from laxity.emulate.straight import Operation
 from laxity.kernels import Accumulator, Products, opaque
 from laxity.techniques.data.operands import Operands
+
+
+class GradientRule(Protocol):
+    """Takes the place of straight-through gradients at an operation that has a multiplier."""
+
+    def __call__(self, layer: Slots, values: Tensor, left: Tensor, right: Tensor, operation: Operation) -> Tensor:
+        """`values` with gradients for both operands, and for the bias of the layer if it has one.
+
+        Args:
+            layer: the emulated operation.
+            values: what it computed, without gradients.
+            left: what the codes of the left operand stand for; its gradient is passed on by what made it.
+            right: the same of the right operand.
+            operation: native operation that straight-through gradients take, without the layer's gain and bias.
+        """
 
 
 class Slots(nn.Module):
@@ -24,12 +40,15 @@ class Slots(nn.Module):
         multiplier: circuit of every product, or None for the exact one.
         kernel_number: of the kernel, for operators.
         accumulator: how products are added, or None for exact sums.
+        gradient: how gradients are found where there is a multiplier; None for straight-through gradients. Set for a
+            time only: copies and files do not have it.
     """
 
     structure: nn.Module | None
     operand: Operands | None
     multiplier: Core | None
     accumulator: Accumulator | None
+    gradient: GradientRule | None = None
 
     def __init__(self, site: Site) -> None:
         super().__init__()
@@ -68,7 +87,7 @@ class Slots(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is chosen or made for this machine."""
-        return {**self.__dict__, "_chosen": None, "observers": None, "taken": None}
+        return {**self.__dict__, "_chosen": None, "observers": None, "taken": None, "gradient": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Choose the kernel again."""

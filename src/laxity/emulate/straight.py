@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,9 +22,24 @@ def unfelt() -> AbstractContextManager[None]:
     return nullcontext() if torch.compiler.is_compiling() else torch.no_grad()
 
 
+class Operation(Protocol):
+    """A native operation, linear in each of two operands, whose gradients are used."""
+
+    def compute(self, left: Tensor, right: Tensor) -> Tensor:
+        """The operation itself."""
+
+    def gradients(
+        self, gradient: Tensor, left: Tensor, right: Tensor, wanted: tuple[bool, bool, bool]
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Gradients of both operands and of a bias, those that are wanted.
+
+        Only the shape of an operand matters for its own gradient.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Native:
-    """The native operation whose gradients are used.
+    """The native operation of a layer, whose gradients are used.
 
     Attributes:
         linear: a linear layer; the rest does not matter then.
@@ -40,6 +55,14 @@ class Native:
     transposed: bool = False
     output_padding: tuple[int, ...] = ()
     groups: int = 1
+
+    def compute(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The layer in floating point, without bias."""
+        if self.linear:
+            return x @ weight.T
+        return torch.convolution(
+            x, weight, None, self.stride, self.padding, self.dilation, self.transposed, self.output_padding, self.groups
+        )
 
     def gradients(
         self, gradient: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool]
@@ -65,14 +88,39 @@ class Native:
         """The same for ``native(x, weight) * gain + bias``."""
         if not torch.compiler.is_compiling() and bool((gain == 1.0).all()):
             return self.gradients(gradient, x, weight, wanted)
-        tail = 0 if self.linear else gradient.dim() - 2
-        scaled = gradient * gain.reshape(-1, *([1] * tail))
-        for_x, for_weight, _ = self.gradients(scaled, x, weight, (*wanted[:2], False))
-        over = [d for d in range(gradient.dim()) if d != gradient.dim() - 1 - tail]
-        return for_x, for_weight, gradient.sum(over) if wanted[2] else None
+        for_x, for_weight, _ = self.gradients(self.scaled(gradient, gain), x, weight, (*wanted[:2], False))
+        return for_x, for_weight, self.of_bias(gradient) if wanted[2] else None
+
+    def scaled(self, gradient: Tensor, gain: Tensor) -> Tensor:
+        """Gradient of the outputs (outputs on their axis) times a number per output."""
+        return gradient * gain.reshape(-1, *([1] * (0 if self.linear else gradient.dim() - 2)))
+
+    def of_bias(self, gradient: Tensor) -> Tensor:
+        """Gradient of a bias, (outputs,)."""
+        axis = gradient.dim() - 1 if self.linear else 1
+        return gradient.sum([d for d in range(gradient.dim()) if d != axis])
 
 
-def _refuse_graph() -> None:
+class MatrixProduct:
+    """``left @ right``, both with at least two dimensions."""
+
+    def compute(self, left: Tensor, right: Tensor) -> Tensor:
+        """The product."""
+        return left @ right
+
+    def gradients(
+        self, gradient: Tensor, left: Tensor, right: Tensor, wanted: tuple[bool, bool, bool]
+    ) -> tuple[Tensor | None, Tensor | None, None]:
+        """Gradients of both factors, those that are wanted, summed over dimensions along which they were repeated."""
+        for_left = (gradient @ right.transpose(-1, -2)).sum_to_size(left.shape) if wanted[0] else None
+        for_right = (left.transpose(-1, -2) @ gradient).sum_to_size(right.shape) if wanted[1] else None
+        return for_left, for_right, None
+
+
+MATRIX_PRODUCT = MatrixProduct()
+
+
+def refuse_graph() -> None:
     """Raise where the graph of the backward pass is recorded: gradients of a rounding have no gradients of their own.
 
     Raises:
@@ -103,7 +151,7 @@ class StraightLayer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of x, weight and bias."""
-        _refuse_graph()
+        refuse_graph()
         x, weight, gain = ctx.saved_tensors
         _, of_x, of_weight, _, of_bias, _ = ctx.needs_input_grad
         native: Native = ctx.native
@@ -138,7 +186,7 @@ class StraightCodes(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of x, weight and bias."""
-        _refuse_graph()
+        refuse_graph()
         x, weight, gain, quantiser, scale = ctx.saved_tensors
         _, of_x, of_weight, _, of_bias, *_ = ctx.needs_input_grad
         native: Native = ctx.native
@@ -164,9 +212,8 @@ class StraightProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of both factors."""
-        _refuse_graph()
+        refuse_graph()
         left, right = ctx.saved_tensors
         _, of_left, of_right = ctx.needs_input_grad
-        for_left = (gradient @ right.transpose(-1, -2)).sum_to_size(left.shape) if of_left else None
-        for_right = (left.transpose(-1, -2) @ gradient).sum_to_size(right.shape) if of_right else None
+        for_left, for_right, _ = MATRIX_PRODUCT.gradients(gradient, left, right, (of_left, of_right, False))
         return None, for_left, for_right

@@ -5,6 +5,7 @@ properties and measurements, not by their code, which is not public.
 """
 
 from laxity.recovery.elements import ElementErrors
+from laxity.recovery.gradients import GRADIENTS, Gradient, SiteGradient, with_gradient
 from laxity.recovery.modelled import Modelled, error_models, modelled
 from laxity.recovery.moments import (
     KernelMoments,
@@ -20,15 +21,18 @@ from laxity.recovery.ranking import RankedMultiplier, approximate_names, rank_mu
 from laxity.recovery.regression import ErrorModel, fit
 
 __all__ = [
+    "GRADIENTS",
     "ElementErrors",
     "ErrorModel",
     "Feeling",
+    "Gradient",
     "Harm",
     "KernelMoments",
     "Modelled",
     "MomentsCheck",
     "Observation",
     "RankedMultiplier",
+    "SiteGradient",
     "SiteObservation",
     "approximate_names",
     "check_moments",
@@ -41,4 +45,5 @@ __all__ = [
     "observe",
     "rank_multipliers",
     "sampled_moments",
+    "with_gradient",
 ]
