@@ -12,10 +12,10 @@ from laxity.circuits import catalogue
 from laxity.core.errors import PlanError
 from laxity.core.plan import Recovery
 from laxity.emulate.build import emulated
-from laxity.emulate.retrain import retrain
 from laxity.evaluation.quality import compare, predict
 from laxity.models import build_for
 from laxity.recovery import ErrorModel, error_models, modelled
+from laxity.recovery.train import retrain
 
 LAYERS = {
     "conv": (lambda: nn.Conv2d(3, 4, 3, padding=1), (2, 3, 5, 5)),
@@ -82,6 +82,23 @@ def test_values_and_gradients(ref, kind, per_kernel):
     if layer.bias is not None:
         over = [d for d in range(upstream.dim()) if d != upstream.dim() - 1 - (bias.dim() - 1)]
         assert torch.allclose(mine[2], upstream.sum(over), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("noise_seed", [None, 5])
+def test_straight_lines_are_clipped_lines_that_reach_far(ref, kind, noise_seed):
+    model, layer, x = build(ref, kind)
+    x.requires_grad_(True)
+    model.requires_grad_(True)
+    given = constant_model("0", [-0.3, 0.1, 0.0, 0.2], [40.0, -30.0, 20.0, 0.0], [-1e9] * 4, [1e9] * 4, [7.0] * 4)
+    wanted = [t for t in (x, layer.weight, layer.bias) if t is not None]
+    found = []
+    for clips in (True, False):
+        with modelled(model, {"0": given}, noise_seed=noise_seed, clips=clips):
+            y = model(x)
+        found.append([y, *torch.autograd.grad(y.square().sum(), wanted)])
+    for left, right in zip(*found, strict=True):
+        assert torch.allclose(left, right, rtol=1e-4, atol=1e-5 * float(right.detach().abs().max()))
 
 
 def test_exact_multipliers_change_nothing(digits):
@@ -214,3 +231,21 @@ def test_training_with_the_model_is_as_good_as_with_the_table(digits):
     assert validation["none"] > 0.1
     assert validation["model"] < 0.02
     assert validation["model"] <= validation["table"] + 0.01
+
+
+def test_models_follow_the_weights(digits):
+    """Fitted anew inside the context, to the multiplier that the sites have outside of it."""
+    model = digits.build()
+    for layer in emulated(model):
+        layer.multiplier = catalogue.get("mitchell8")
+    before = error_models(model, digits.inputs, seed=0)
+    with modelled(model, before) as session:
+        next(emulated(model)).weight.mul_(torch.linspace(-1, 1, 9).reshape(3, 3))
+        session.refit(digits.inputs, seed=0)
+        after = session.models
+    wanted = error_models(model, digits.inputs, seed=0)
+    first = next(emulated(model)).site.name
+    assert torch.equal(after[first].slope, wanted[first].slope)
+    assert torch.equal(after[first].offset, wanted[first].offset)
+    assert not torch.equal(after[first].slope, before[first].slope)
+    assert all(len(found.slope) == 1 for found in after.values())
