@@ -35,7 +35,9 @@ def error_models(
 
     Args:
         model: emulated and calibrated.
-        observed: what `observe` found, or batches of inputs to observe now.
+        observed: what `observe` found; or batches of inputs to observe now, with the multipliers in place, so that
+            models fit operands as they are behind errors: a network that was trained with a multiplier is another one
+            without it.
         seed: root seed, where inputs are observed now.
         patches: outputs to draw per site, likewise.
         per_kernel: one model per kernel instead of one per site.
@@ -44,7 +46,7 @@ def error_models(
         DataError, PlanError: as `observe` and `ElementErrors.of`.
     """
     if not isinstance(observed, Observation):
-        observed = observe(model, observed, seed=seed, patches=patches)
+        observed = observe(model, observed, seed=seed, patches=patches, approximate=True)
     sites = {layer.site.name: layer.multiplier for layer in coded(model)}
     return {name: _fitted(observed.sites[name], multiplier, per_kernel) for name, multiplier in sites.items()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +27,14 @@ def observe(
     patches: int = PATCHES,
     felt_samples: int = 0,
     felt_classes: int = FELT_CLASSES,
+    approximate: bool = False,
 ) -> Observation:
-    """Run a calibrated model with exact products on batches of inputs and sample what its sites see.
+    """Run a calibrated model on batches of inputs and sample what its sites see.
 
-    Multipliers that the model has are left out meanwhile. Per site are kept: histograms of the codes, the operands of
-    randomly drawn outputs, and, for the first `felt_samples` inputs, sums of derivatives of the most likely classes'
-    logits. Memory grows with one batch and with the samples and classes that are followed, not with the inputs. The
-    draws depend on the seed and the site only.
+    Multipliers that the model has are left out meanwhile, unless operands are wanted as they are behind these. Per site
+    are kept: histograms of the codes, the operands of randomly drawn outputs, and, for the first `felt_samples` inputs,
+    sums of derivatives of the most likely classes' logits. Memory grows with one batch and with the samples and classes
+    that are followed, not with the inputs. The draws depend on the seed and the site only.
 
     Args:
         model: emulated and calibrated, in eval mode.
@@ -42,6 +43,7 @@ def observe(
         patches: outputs to draw per site; a few more where they do not divide among the batches.
         felt_samples: inputs for which derivatives of the logits are taken; 0 for none.
         felt_classes: classes per input whose logits are followed.
+        approximate: keep the multipliers.
 
     Raises:
         DataError: there are no inputs.
@@ -56,7 +58,7 @@ def observe(
     per_batch = math.ceil(patches / len(batches))
     watches = {layer: watch_for(layer, seed, per_batch) for layer in layers}
     felt: list[tuple[Tensor, Tensor]] = []
-    with exact_products(layers), ExitStack() as stack:
+    with nullcontext() if approximate else exact_products(layers), ExitStack() as stack:
         for layer, watch in watches.items():
             stack.callback(layer.register_forward_hook(watch, with_kwargs=True).remove)
         for batch in batches:

@@ -81,6 +81,23 @@ def test_draws_depend_on_the_seed_and_the_site_only(digits):
     assert all(layer.multiplier is catalogue.get("mitchell8") for layer in emulated(model))
 
 
+def test_operands_behind_multipliers(digits):
+    """Inputs of the first site are the same; those of the others are the codes of what the multipliers give."""
+    model = digits.build()
+    for layer in emulated(model):
+        layer.multiplier = catalogue.get("coltrunc8_10")
+    exact, kept = (observe(model, digits.inputs, seed=0, patches=64, approximate=a).sites for a in (False, True))
+    assert torch.equal(exact["conv1"].left, kept["conv1"].left)
+    layer, inputs = next(m for m in emulated(model) if m.site.name == "linear"), []
+    handle = layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    with torch.no_grad():
+        model(torch.cat(digits.inputs))
+    handle.remove()
+    rows = {tuple(row) for row in layer.operand.input.codes(inputs[0]).tolist()}
+    assert {tuple(row) for row in kept["linear"].left[0].tolist()} <= rows
+    assert not {tuple(row) for row in exact["linear"].left[0].tolist()} <= rows
+
+
 class Averaging(nn.Module):
     """Convolution, mean over places, linear layer: derivatives have a closed form."""
 
