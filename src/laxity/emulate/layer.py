@@ -137,7 +137,8 @@ class EmulatedLayer(Slots):
         coder = operand.weight
         top = coder.greatest if isinstance(coder, WeightCoder) and self.forced_codes is None else None
         if bound is None or top is None or self.gradient is not None:
-            return self.with_gradients(exact, x, self.smooth_weight(), form)
+            smooth = self.smooth_weight(None if bound is None else bound.scale)
+            return self.with_gradients(exact, x, smooth, form)
         even, operation = form.backward(x)
         result: Tensor = StraightCodes.apply(
             exact, even, self.used_weight(), self.gain, self.bias, bound.quantiser, bound.scale, top, operation

@@ -30,13 +30,13 @@ class ErrorSlope(Gradient):
     Forward the table computes as ever; only its derivative is that of the fitted model.
 
     Attributes:
-        per_kernel: fit one model per kernel instead of one per site.
+        per_kernel: fit one model per kernel instead of one per site, as in the paper.
 
     Source: reconstructed from the abstract of C. De la Parra, X. Wu, A. Guntoro, A. Kumar, "Knowledge distillation and
     gradient estimation for active error compensation in approximate neural networks", DATE 2021.
     """
 
-    per_kernel: bool = False
+    per_kernel: bool = True
 
     @property
     def observes(self) -> bool:

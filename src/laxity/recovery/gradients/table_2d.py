@@ -31,7 +31,7 @@ class Table2D(Gradient):
     form and the treatment of shifted and signed codes are this package's own.
     """
 
-    window: int = 4
+    window: int = 16
     tolerance: float = 0.05
 
     def __post_init__(self) -> None:

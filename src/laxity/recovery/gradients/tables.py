@@ -12,12 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from laxity.core.errors import PlanError
+from laxity.emulate.layer import EmulatedLayer
 from laxity.emulate.slots import Slots
 from laxity.emulate.straight import Native, Operation
 from laxity.recovery.elements import ElementErrors
 from laxity.recovery.gradients.factors import Factors, factorise
 from laxity.recovery.gradients.site import SiteGradient, Wanted, operands_of, right_scale_and_zero
 from laxity.recovery.observation import FloatArray
+from laxity.techniques.data.codes import WeightCode
 
 _UNFELT = 1e-9
 
@@ -96,11 +98,21 @@ class TableAtSite(SiteGradient):
         left, operation = self._padded(left, operation)
         coder = operands_of(layer)
         with torch.no_grad():
-            scale, zero = right_scale_and_zero(layer, right.dim())
             left_code = _numbers(left, coder.input.scale, coder.input.zero, coder.input.code_range)
-            right_code = _numbers(right, scale, zero, coder.weight.code_range)
-            shift = -zero * scale if bool(zero.any()) else None
-        return left, operation, (left_code, right_code, coder.input.scale, scale, shift)
+            return left, operation, (left_code, coder.input.scale, *self._right(layer, right))
+
+    @staticmethod
+    def _right(layer: Slots, right: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Numbers of codes, scale, and what belongs to zero-points that are not 0."""
+        coder = operands_of(layer).weight
+        if isinstance(layer, EmulatedLayer) and isinstance(coder, WeightCode) and layer.forced_codes is None:
+            at_once = coder.rows(layer.used_weight())
+            if at_once is not None:
+                rows, scales = at_once
+                return rows, scales.reshape(-1, *([1] * (rows.dim() - 1))), None
+        scale, zero = right_scale_and_zero(layer, right.dim())
+        numbers = _numbers(right, scale, zero, coder.code_range)
+        return numbers, scale, -zero * scale if bool(zero.any()) else None
 
     def _padded(self, left: Tensor, operation: Operation) -> tuple[Tensor, Operation]:
         """Pad the operand where products with padded codes change with the weight, as they do not in exact ones."""
@@ -115,7 +127,7 @@ class TableAtSite(SiteGradient):
         self, gradient: Tensor, operation: Operation, shapes: tuple[torch.Size, torch.Size], wanted: Wanted, *kept: Any
     ) -> tuple[Tensor | None, Tensor | None]:
         """See `SiteGradient.backward`."""
-        left_code, right_code, left_scale, right_scale, shift = kept
+        left_code, left_scale, right_code, right_scale, shift = kept
         for_left = for_right = None
         if wanted[0]:
             like = gradient.new_zeros(()).expand(shapes[0])

@@ -10,7 +10,7 @@ from torch import nn
 from laxity.circuits import Multiplier, catalogue
 from laxity.emulate.build import emulated
 from laxity.recovery import observe, with_gradient
-from laxity.techniques import Integer
+from laxity.techniques import Integer, MagnitudePruning
 
 LAYERS = {
     "conv1d": (lambda: nn.Conv1d(4, 6, 3, stride=2, padding=1, groups=2), (2, 4, 7)),
@@ -79,12 +79,12 @@ def test_differences_of_the_table(ref, loops, kind, scheme, window):
         assert torch.allclose(mine[2], straight[2], rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", LAYERS)
+OBSERVED = [(kind, "histogram") for kind in LAYERS if kind != "transposed"]
+
+
+@pytest.mark.parametrize(("kind", "weighting"), [*((kind, "uniform") for kind in LAYERS), *OBSERVED])
 @pytest.mark.parametrize("scheme", ["symmetric", "affine channels"])
-@pytest.mark.parametrize("weighting", ["uniform", "histogram"])
 def test_lines_through_the_table(ref, loops, kind, scheme, weighting):
-    if kind == "transposed" and weighting == "histogram":
-        pytest.skip("transposed convolutions are not observed")
     choice, multiplier = SCHEMES[scheme], catalogue.get("coltrunc8_8")
     layer, model, site, x = build(ref, kind, choice, multiplier)
     upstream = torch.randn_like(model(x))
@@ -153,3 +153,34 @@ def test_tolerance_bounds_the_error_and_the_rank(ref):
         assert f"{tolerance:g}" in found["0"].describe()
     assert ranks[0][0] < ranks[1][0] < full["0"].ranks[0]
     assert next(iter(emulated(model))).gradient is None
+
+
+def test_codes_that_are_forced_count(ref):
+    """Codes with the other sign have the gradients of weights with the other sign."""
+    _, model, site, x = build(ref, "reflected", Integer(), catalogue.get("coltrunc8_8"))
+    upstream = torch.randn_like(model(x))
+    site.forced_codes = -site.stored_codes()[0]
+    with with_gradient(model, "table_2d"):
+        _, forced = gradients(model, site, x, upstream)
+    site.forced_codes = None
+    site.weight.data.neg_()
+    with with_gradient(model, "table_2d"):
+        _, negative = gradients(model, site, x, upstream)
+    close(forced[:1], negative[:1])
+
+
+def test_gradients_go_through_the_structure(ref):
+    """Weights that a mask takes away stay without gradients."""
+    torch.manual_seed(0)
+    x = torch.randn(4, 6)
+    model = ref.quantised(nn.Sequential(nn.Linear(6, 8)), x, MagnitudePruning(0.5), Integer())
+    site = ref.site(model)
+    site.multiplier = catalogue.get("dadda8")
+    upstream = torch.randn(4, 8)
+    _, straight = gradients(model, site, x, upstream)
+    assert int((straight[1] == 0).sum()) == 24
+    for name in ("table_1d", "table_2d"):
+        with with_gradient(model, name):
+            _, mine = gradients(model, site, x, upstream)
+        close(mine, straight, 2e-6)
+        assert torch.equal(mine[1] == 0, straight[1] == 0)
