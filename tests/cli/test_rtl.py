@@ -111,6 +111,23 @@ def test_results_of_another_accelerator_are_removed(finished: Path, tmp_path: Pa
     assert left("--rows", 2, "--columns", 4, "--images", 3) == set()
 
 
+def test_the_report_tells_an_accelerator_of_another_plan(run_copy: Path) -> None:
+    assert call("rtl", run_copy, *SMALL).code == 0
+    best = run_copy / "best"
+    origin = json.loads((best / "accelerator" / "accelerator.json").read_text())["origin"]
+    assert set(origin) == {"plan.json", "model.safetensors"}
+
+    def told() -> bool:
+        assert call("report", run_copy).code == 0
+        return "Of an earlier plan" in (run_copy / "report.html").read_text()
+
+    assert not told()
+    (best / "plan.json").write_text((best / "plan.json").read_text() + "\n")
+    assert told()
+    assert call("rtl", run_copy, *SMALL).code == 0
+    assert not told()
+
+
 def test_tables_of_fpga_figures(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("laxity.cli.accelerator.Wanted.check", lambda self: None)  # tools may be absent
     placement = Placement("LFE5U-25F-6CABGA381", 61.25, 582376, 7, "nextpnr")

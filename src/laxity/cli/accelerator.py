@@ -14,6 +14,11 @@ from laxity.cli.output import emit_json, emit_table, note, write
 from laxity.core.serial import to_json, write_json
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from laxity.circuits import Multiplier
+    from laxity.core.program import Program
     from laxity.rtl.accelerator import Configuration, Schedule, Simulation
     from laxity.rtl.fpga import AcceleratorResources, ModuleResources
     from laxity.rtl.silicon import Silicon
@@ -25,6 +30,23 @@ _RESULTS = (SIMULATION, "silicon.json")
 _FPGA_RESULTS = "fpga_*.json"
 _HARDWARE = ("rtl/*.v", "memory/weights.hex", "memory/parameters.hex", "memory/program.hex")
 _EVERYTHING = ("rtl/*.v", "memory/*.hex", "accelerator.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What an accelerator is written for.
+
+    Attributes:
+        program: the integer-only network.
+        circuits: its multipliers by name.
+        codes: input codes of test images.
+        origin: hashes of the files of the run that it was made of.
+    """
+
+    program: Program
+    circuits: Mapping[str, Multiplier]
+    codes: NDArray[np.integer]
+    origin: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +118,18 @@ class Figures:
     silicon: Silicon | None
 
     @classmethod
-    def measure(
-        cls, program: Any, circuits: Any, configuration: Configuration, folder: Path, codes: Any, wanted: Wanted
-    ) -> Figures:
+    def measure(cls, network: Network, configuration: Configuration, folder: Path, wanted: Wanted) -> Figures:
         """Write an accelerator, find out what is wanted, and keep it in the folder."""
         from laxity.rtl.accelerator import write_accelerator
 
         before = {patterns: _content(folder, patterns) for patterns in (_HARDWARE, _EVERYTHING)}
-        schedule = write_accelerator(program, circuits, configuration, folder, codes).schedule
+        made = network.program, network.circuits, configuration, folder, network.codes
+        schedule = write_accelerator(*made, network.origin).schedule
         stale = [name for name in _RESULTS if before[_EVERYTHING] != _content(folder, _EVERYTHING)]
         stale += [_FPGA_RESULTS] if before[_HARDWARE] != _content(folder, _HARDWARE) else []
         for path in [path for pattern in stale for path in folder.glob(pattern)]:
             path.unlink()
-        simulation = _simulation(folder, len(codes), schedule.cycles, wanted) if wanted.simulate else None
+        simulation = _simulation(folder, len(network.codes), schedule.cycles, wanted) if wanted.simulate else None
         fpga = {name: _fpga(folder, name, wanted) for name in wanted.families}
         return cls(folder, schedule, simulation, fpga, _silicon(folder) if wanted.silicon else None)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from laxity.cli import arguments as shared
 from laxity.cli.output import note
+
+if TYPE_CHECKING:
+    from laxity.cli.accelerator import Network
 
 _EXAMPLES = 256
 """Calibration samples from which ranges between layers are taken."""
@@ -82,9 +85,8 @@ def rtl(
     wanted = Wanted(simulate, tool and tool.value, structural, families, place, seed, silicon)
     wanted.check()
     configuration = Configuration(rows, columns, dataflow.value)
-    program, circuits, codes = _integers(run, images)
     folder = _best(run) / "accelerator" if out is None else out
-    figures = Figures.measure(program, circuits, configuration, folder, codes, wanted)
+    figures = Figures.measure(_network(run, images), configuration, folder, wanted)
     show(figures, as_json=json)
     if out is None and wanted.anything:
         note(f"laxity report {run} shows these figures")
@@ -97,14 +99,17 @@ def _best(run: Path) -> Path:
     return run if (run / "plan.json").exists() else run / "best"
 
 
-def _integers(run: Path, images: int) -> tuple[Any, Any, Any]:
-    """The integer-only network of a run, its multipliers, and input codes of test images."""
+def _network(run: Path, images: int) -> Network:
+    """The integer-only network of a run, with input codes of test images."""
+    from laxity.artifacts.report.accelerator import origin_of
     from laxity.artifacts.verify import load_saved
+    from laxity.cli.accelerator import Network
     from laxity.emulate.integer import integer_model
 
+    origin = origin_of(_best(run))
     saved = load_saved(run, device="cpu")
     task = saved.evaluator.task
     examples = task.calibration.fetch(range(min(_EXAMPLES, len(task.calibration))))[0]
     integer = integer_model(saved.model, examples)
     inputs = task.test.fetch(range(min(images, len(task.test))))[0]
-    return integer.program, integer.multipliers, integer.quantise(inputs).numpy()
+    return Network(integer.program, integer.multipliers, integer.quantise(inputs).numpy(), origin)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import Field
 
 from laxity.artifacts.report.files import Amount, Count, Part, read_part
 
@@ -11,6 +14,9 @@ FAMILIES = ("xilinx7", "ecp5", "ice40")
 """FPGA families for which there may be a file."""
 
 REMEDY = "write the accelerator again with laxity rtl, or delete the file"
+
+_SOURCES = ("plan.json", "model.safetensors")
+"""Files beside the folder of an accelerator of which it is made."""
 
 
 class Configuration(Part):
@@ -39,7 +45,7 @@ class StepCounts(Part):
 
 
 class Facts(Part):
-    """``accelerator.json``."""
+    """``accelerator.json``; `origin` has the hashes of the files that it was made of, where they were known."""
 
     configuration: Configuration
     multipliers: list[str]
@@ -47,6 +53,7 @@ class Facts(Part):
     cycles: Count
     utilisation: Amount
     steps: list[StepCounts]
+    origin: dict[str, str] = Field(default_factory=dict)
 
 
 class StepCheck(Part):
@@ -181,12 +188,31 @@ class Silicon(Part):
 
 @dataclass(frozen=True, slots=True)
 class Accelerator:
-    """All that is known of the written accelerator."""
+    """All that is known of the written accelerator.
+
+    Attributes:
+        facts: what it is.
+        simulation: its simulation; None if there is none, as `silicon`.
+        fpga: one entry for each family.
+        silicon: on 45 nm cells.
+        changed: files of the plan that are others now than when it was written.
+    """
 
     facts: Facts
     simulation: Simulation | None
     fpga: tuple[Fpga, ...]
     silicon: Silicon | None
+    changed: tuple[str, ...] = ()
+
+
+def origin_of(best: Path) -> dict[str, str]:
+    """SHA-256 of the plan and of the weights in a folder, by file name; of those that are there.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    paths = [best / name for name in _SOURCES]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.exists()}
 
 
 def load_accelerator(folder: Path) -> Accelerator | None:
@@ -199,9 +225,12 @@ def load_accelerator(folder: Path) -> Accelerator | None:
         return None
     simulation, silicon = folder / "simulation.json", folder / "silicon.json"
     families = [path for name in FAMILIES if (path := folder / f"fpga_{name}.json").exists()]
+    facts = read_part(folder / "accelerator.json", Facts, REMEDY)
+    now = origin_of(folder.parent)
     return Accelerator(
-        facts=read_part(folder / "accelerator.json", Facts, REMEDY),
+        facts=facts,
         simulation=read_part(simulation, Simulation, REMEDY) if simulation.exists() else None,
         fpga=tuple(read_part(path, Fpga, REMEDY) for path in families),
         silicon=read_part(silicon, Silicon, REMEDY) if silicon.exists() else None,
+        changed=tuple(name for name, value in facts.origin.items() if now.get(name) != value),
     )

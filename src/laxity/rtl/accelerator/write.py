@@ -44,6 +44,7 @@ def write_accelerator(
     configuration: Configuration,
     folder: Path,
     inputs: NDArray[np.integer] | None = None,
+    origin: Mapping[str, str] | None = None,
 ) -> Written:
     """Write an accelerator for an integer-only network.
 
@@ -55,6 +56,7 @@ def write_accelerator(
             bench and product tables for simulation), README.txt and accelerator.json. Vectors lie in ``memory/`` too.
         inputs: codes of test images, integers (batch, *program.input_shape), from which vectors are made; two images of
             random codes if None.
+        origin: what the network was made of, name to hash; kept in accelerator.json.
 
     Raises:
         PlanError: the accelerator cannot compute a step; names it and says why.
@@ -76,7 +78,7 @@ def write_accelerator(
         texts[f"bench/{table_module(core)}.v"] = table_text(core)
         texts[f"memory/{core.table_file}"] = hex_words(core.multiplier.table.reshape(-1, 1), core.product_bits)
     texts["README.txt"] = readme_text(found)
-    texts[REPORT] = canonical(_report(found, made.images)) + "\n"
+    texts[REPORT] = canonical({**_report(found, made.images), "origin": dict(origin or {})}) + "\n"
     for name, text in texts.items():
         write_atomic(folder / name, text)
     return Written(tuple(folder / name for name in texts), planned)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,23 @@ def test_hostile_names_stay_text(run_folder: Path, edit) -> None:
     text = render_report(run_folder)
     assert EVIL not in text
     assert text.count("<script>alert") == 0
+
+
+@pytest.mark.parametrize("changed", [(), ("plan.json",), ("model.safetensors",), ("plan.json", "model.safetensors")])
+def test_an_accelerator_of_another_plan_is_called_that(run_folder: Path, edit, changed: tuple[str, ...]) -> None:
+    best = run_folder / "best"
+    (best / "model.safetensors").write_bytes(b"weights")
+    origin = {name: sha256((best / name).read_bytes()).hexdigest() for name in ("plan.json", "model.safetensors")}
+    edit(best / "accelerator/accelerator.json", lambda d: d.update(origin=origin))
+    for name in changed:
+        (best / name).write_text((best / name).read_text() + " ")
+    assert load_run(run_folder).accelerator.changed == changed
+    text = render_report(run_folder)
+    assert ("Of an earlier plan" in text) == bool(changed)
+    assert all(f"<code>{name}</code>" in text for name in changed)
+
+
+def test_an_accelerator_of_unknown_origin_is_shown_without_a_claim(run_folder: Path) -> None:
+    assert "origin" not in read(run_folder, "accelerator.json")
+    assert load_run(run_folder).accelerator.changed == ()
+    assert "Of an earlier plan" not in render_report(run_folder)
