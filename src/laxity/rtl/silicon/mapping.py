@@ -25,10 +25,11 @@ from laxity.eda.store import Store, default_store, digest
 from laxity.eda.tools import Tool, find
 from laxity.eda.yosys import yosys
 from laxity.rtl.accelerator.write import REPORT
+from laxity.rtl.silicon.buffers import buffered
 from laxity.rtl.silicon.netlist import Netlist
 from laxity.rtl.silicon.reader import from_document, read_mapped, to_document
 
-FLOW = "modules once, ripple to 32, extract_fa, abc amap, lanes abc map, 1"
+FLOW = "modules once, ripple to 32, extract_fa, abc amap, lanes abc map, buffers behind 16, 1"
 """Name and version of the flow; part of every cache key."""
 
 RIPPLE_BITS = 32
@@ -204,7 +205,7 @@ def _mapped(
     )
     given = {**files, **marked, **{name: text.encode("ascii") for name, text in maps.items()}}
     done = yosys(script, given, ["out.json"], TIMEOUT_S, progress=progress, tool=tool)
-    return read_mapped(done.outputs["out.json"], TOP)
+    return buffered(read_mapped(done.outputs["out.json"], TOP))
 
 
 def _marked(found: re.Match[str]) -> str:
