@@ -36,8 +36,9 @@ def with_gradient(
     Args:
         model: emulated and calibrated.
         name: in the registry `GRADIENTS`.
-        observed: what `observe` found, or batches of inputs to observe now; used only by gradients that have to know
-            the operands of sites.
+        observed: what `observe` found, or batches of inputs to observe now, without multipliers: operands of a network
+            that its multipliers have destroyed say little about those to which training leads. Used only by gradients
+            that have to know the operands of sites.
         seed: root seed, where inputs are observed now.
         patches: outputs to draw per site, likewise.
         options: fields of the gradient.

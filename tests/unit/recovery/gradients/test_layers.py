@@ -184,3 +184,17 @@ def test_gradients_go_through_the_structure(ref):
             _, mine = gradients(model, site, x, upstream)
         close(mine, straight, 2e-6)
         assert torch.equal(mine[1] == 0, straight[1] == 0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", ["error_slope", "table_1d", "table_2d"])
+def test_gradients_on_a_gpu_are_those_on_the_cpu(ref, name):
+    _, model, site, x = build(ref, "conv1d", Integer(), catalogue.get("coltrunc8_8"))
+    upstream = torch.randn_like(model(x))
+    observed = observe(model, [x], seed=0)
+    found = []
+    for device in ("cpu", "cuda"):
+        model.to(device)
+        with with_gradient(model, name, observed):
+            found.append([g.cpu() for g in gradients(model, site, x.to(device), upstream.to(device))[1]])
+    close(found[1], found[0], 1e-4)
