@@ -102,8 +102,7 @@ def silicon(folder: Path) -> dict[str, Any]:
     """Area, delay and energy per image on standard cells."""
     from laxity.rtl.silicon import measure_accelerator
 
-    found: dict[str, Any] = to_json(measure_accelerator(folder))
-    return found
+    return measure_accelerator(folder).to_json()
 
 
 def write_once(folder: Path, integer: Any, task: lx.Task, side: int, images: int) -> None:
