@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from laxity.core.errors import PlanError, TaskError
-from laxity.core.plan import Plan
+from laxity.core.plan import Plan, Recovery
 from laxity.emulate.build import build, calibrate
 from laxity.emulate.compensate import compensate
 from laxity.emulate.reestimate import reestimate
@@ -92,27 +92,36 @@ def realise(prepared: Prepared, plan: Plan, inputs: Sequence[Tensor], wanted: Te
     calibrate(model, inputs)
     if plan.recovery is None:
         return model
-    if plan.recovery.compensate:
-        compensate(model, inputs)
-    if not plan.recovery.reestimate or not prepared.norms:
-        return model
-    judged = list(inputs[:_JUDGED_BATCHES])
-    return settle(model, prepared.norms, inputs, predictions(prepared.model, judged) if wanted is None else wanted)
+    target = wanted
+    if target is None:
+        target = predictions(prepared.model, inputs[:_JUDGED_BATCHES])
+    return settle(model, plan.recovery, prepared.norms, inputs, target)
 
 
-def settle(model: nn.Module, norms: Norms, inputs: Sequence[Tensor], wanted: Tensor) -> nn.Module:
-    """The model with re-estimated statistics where these bring its outputs nearer, else the model as it is.
+def settle(model: nn.Module, recovery: Recovery, norms: Norms, inputs: Sequence[Tensor], wanted: Tensor) -> nn.Module:
+    """Compensate errors and re-estimate statistics as a recovery says.
 
-    Nearer means a smaller Kullback-Leibler divergence from the wanted predictions on the first inputs.
+    Re-estimation is used where it brings outputs nearer: by a smaller Kullback-Leibler divergence from the wanted
+    predictions on the first inputs. Layers whose statistics are re-estimated are not compensated besides.
 
     Args:
-        model: calibrated, not changed.
+        model: calibrated, changed in place where errors are compensated.
+        recovery: what to do.
         norms: per site, the mean and deviation that output channels shall have.
         inputs: batches of calibration inputs.
         wanted: predictions that are wanted on `inputs`, or on the first two batches of them.
+
+    Returns:
+        The model, or a copy.
     """
-    corrected = copy.deepcopy(model)
+    corrected = copy.deepcopy(model) if recovery.reestimate and norms else None
+    if recovery.compensate:
+        compensate(model, inputs)
+    if corrected is None:
+        return model
     reestimate(corrected, norms, torch.cat(list(inputs)))
+    if recovery.compensate:
+        compensate(corrected, inputs, settled=norms.keys())
     judged = list(inputs[:_JUDGED_BATCHES])
     target = wanted[: sum(len(x) for x in judged)]
     return min((model, corrected), key=lambda m: _divergence(target, predictions(m, judged)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -14,7 +14,7 @@ from laxity.emulate.layer import EmulatedLayer
 
 
 @torch.no_grad()
-def compensate(model: nn.Module, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+def compensate(model: nn.Module, inputs: Sequence[Tensor], *, settled: Collection[str] = ()) -> dict[str, Tensor]:
     """Correct the bias of every layer with an approximate circuit by the mean error of each output channel.
 
     One pass over all inputs as a single batch. Each layer is run a second time with exact circuits on the very inputs
@@ -25,6 +25,7 @@ def compensate(model: nn.Module, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
     Args:
         model: calibrated model, changed in place.
         inputs: batches of calibration inputs.
+        settled: sites to leave alone, because their outputs have been corrected already.
 
     Returns:
         What was taken out of the biases, per site, float32 (outputs,).
@@ -34,6 +35,7 @@ def compensate(model: nn.Module, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
         for layer in emulated(model)
         if isinstance(layer, EmulatedLayer)
         and layer.operand is not None
+        and layer.site.name not in settled
         and (layer.multiplier is not None or layer.accumulator is not None)
     }
     with ExitStack() as stack:

@@ -18,12 +18,17 @@ from laxity.recovery.observation import Feeling, Observation, SiteObservation
 from laxity.recovery.observe import observe
 from laxity.recovery.prediction import Harm, first_order, harm
 from laxity.recovery.ranking import RankedMultiplier, approximate_names, rank_multipliers
+from laxity.recovery.recipe import Recovered, quantised_plan, recover
 from laxity.recovery.regression import ErrorModel, fit
+from laxity.recovery.regularisation import CodeDistances, ExpectedErrors
+from laxity.recovery.train import retrain
 
 __all__ = [
     "GRADIENTS",
+    "CodeDistances",
     "ElementErrors",
     "ErrorModel",
+    "ExpectedErrors",
     "Feeling",
     "Gradient",
     "Harm",
@@ -32,6 +37,7 @@ __all__ = [
     "MomentsCheck",
     "Observation",
     "RankedMultiplier",
+    "Recovered",
     "SiteGradient",
     "SiteObservation",
     "approximate_names",
@@ -43,7 +49,10 @@ __all__ = [
     "independent_moments",
     "modelled",
     "observe",
+    "quantised_plan",
     "rank_multipliers",
+    "recover",
+    "retrain",
     "sampled_moments",
     "with_gradient",
 ]

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from laxity.core.plan import Plan, Recovery
 from laxity.core.slots import Slot
 from laxity.emulate.apply import calibration_inputs, predictions, realise, settle
-from laxity.emulate.compensate import compensate
 from laxity.emulate.reestimate import statistics
 from laxity.emulate.weights import restore
 from laxity.recovery.train import Curve, Progress, train
@@ -157,8 +156,5 @@ def _initialised(
     """The approximate network with the weights of the quantised one, compensated, with its statistics."""
     bare = replace(plan, recovery=None)
     model = restore(prepared, bare, {name: value.clone() for name, value in quantised.state_dict().items()})
-    if recovery.compensate:
-        compensate(model, inputs)
-    if not recovery.reestimate or not prepared.norms:
-        return model
-    return settle(model, statistics(quantised, set(prepared.norms), inputs), inputs, predictions(quantised, inputs))
+    norms = statistics(quantised, set(prepared.norms), inputs) if recovery.reestimate else {}
+    return settle(model, recovery, norms, inputs, predictions(quantised, inputs))

@@ -1,5 +1,7 @@
-"""Searching for the cheapest plan inside an accuracy budget."""
+"""Searching for the cheapest plan inside an accuracy budget, and comparing ways to repair plans."""
 
 from laxity.search.driver import Budget, Outcome, search
+from laxity.search.treat import Treated, baselines, treat
+from laxity.search.uniform import Ladder, Rung, uniform
 
-__all__ = ["Budget", "Outcome", "search"]
+__all__ = ["Budget", "Ladder", "Outcome", "Rung", "Treated", "baselines", "search", "treat", "uniform"]

@@ -92,7 +92,7 @@ def baselines(recovery: Recovery) -> dict[str, Recovery | None]:
     return {
         UNTREATED: None,
         "batch-norm re-estimation": Recovery(),
-        "bias compensation": Recovery(compensate=True),
+        "bias compensation": Recovery(reestimate=False, compensate=True),
         "fine-tuning": labels,
         "alpha regularisation": replace(labels, alpha=0.05),
         "hardware-aware regularisation": replace(labels, regularise=0.05),

@@ -105,10 +105,7 @@ def uniform(
         return evaluation.within(max_drop, guard)
 
     with journaled(setup, setup.seed, folder, workers, progress) as pool:
-        quantised = pool.run([base], "recovery", "quantised network")[0]
-        if not fits(quantised) and recovery.epochs > 0:
-            exact = replace(recovery, gradient="straight_through", modelled=False, regularise=0.0, compensate=False)
-            quantised = pool.run([base.with_recovery(exact)], "recovery", "quantised network: training")[0]
+        quantised = _quantised(pool, base, recovery, fits)
         before = pool.run(plans.values(), "search", "uniform: untreated")
         ordered = sorted(zip(plans, before, strict=True), key=lambda pair: (-pair[1].energy_ratio, pair[0]))
         saving = [(name, e) for name, e in ordered if e.energy_ratio < quantised.energy_ratio]
@@ -117,6 +114,15 @@ def uniform(
     rungs = tuple(Rung(name, e, after.get(name), name in after and fits(after[name])) for name, e in saving)
     accepted = [rung for rung in rungs if rung.accepted]
     return Ladder(quantised, rungs, accepted[-1] if accepted else None)
+
+
+def _quantised(pool: Pool, base: Plan, recovery: Recovery, fits: Callable[[Evaluation], bool]) -> Evaluation:
+    """The network with exact circuits, trained where it is over the budget."""
+    found = pool.run([base], "recovery", "quantised network")[0]
+    if fits(found) or recovery.epochs == 0:
+        return found
+    exact = replace(recovery, gradient="straight_through", modelled=False, regularise=0.0, compensate=False)
+    return pool.run([base.with_recovery(exact)], "recovery", "quantised network: training")[0]
 
 
 def _climb(

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from laxity.core.errors import PlanError, RegistryError
 from laxity.core.plan import Plan, Recovery
+from laxity.core.serial import content_key
 from laxity.core.slots import Level, Slot
 from laxity.techniques import ChannelPruning, CircuitMultiplier, Integer, MagnitudePruning
 
@@ -262,4 +264,60 @@ def test_malformed_plans_are_refused(data, error, message):
 )
 def test_recovery_out_of_range_is_refused(change):
     with pytest.raises(PlanError, match="recovery has a value out of range"):
+        Recovery(**change)
+
+
+TREATED = Recovery(
+    epochs=2, schedule="error", teacher="quantised", quantised_epochs=3, gradient="error_slope", regularise=0.05,
+    alpha=0.1, compensate=True,
+)  # fmt: skip
+
+
+def test_treatments_are_written_where_they_are_not_usual_and_read_back():
+    """Keys of plans that were made before there were treatments stay what they were."""
+    usual = {
+        "reestimate": True, "epochs": 2, "learning_rate": 1e-3, "batch_size": 64, "samples": 0, "distil": 0.9,
+        "temperature": 4.0,
+    }  # fmt: skip
+    plain = Plan(recovery=Recovery(epochs=2))
+    assert plain.to_json()["recovery"] == usual
+    assert Plan.from_json({"sites": {}, "recovery": usual}).key == plain.key == content_key(plain.to_json())
+    treated = Plan(recovery=TREATED)
+    assert Plan.from_json(json.loads(json.dumps(treated.to_json()))) == treated
+    new = set(treated.to_json()["recovery"]) - set(usual)
+    assert new == {"schedule", "teacher", "quantised_epochs", "gradient", "regularise", "alpha", "compensate"}
+    one_each = [replace(Recovery(epochs=2), **{name: getattr(TREATED, name)}) for name in new]
+    assert len({Plan(recovery=r).key for r in (*one_each, TREATED, plain.recovery)}) == len(new) + 2
+
+
+@pytest.mark.parametrize(
+    ("change", "trains", "staged"),
+    [
+        ({}, False, False),
+        ({"teacher": "quantised"}, False, False),
+        ({"epochs": 1}, True, False),
+        ({"quantised_epochs": 1}, True, True),
+        ({"epochs": 1, "teacher": "quantised"}, True, True),
+    ],
+)
+def test_recoveries_know_whether_they_train_and_in_how_many_stages(change, trains, staged):
+    recovery = Recovery(**change)
+    assert (recovery.trains, recovery.staged) == (trains, staged)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"regularise": 1.5}, "recovery has a value out of range: .*regularise=1.5"),
+        ({"alpha": -0.1}, "recovery has a value out of range: .*alpha=-0.1"),
+        ({"quantised_epochs": -1}, "recovery has a value out of range: .*quantised_epochs=-1"),
+        ({"teacher": "quantized"}, "recovery has no teacher 'quantized'; did you mean 'quantised'"),
+        ({"schedule": "linear"}, "recovery has no schedule 'linear'"),
+        ({"gradient": 3}, "parameter 'gradient' of recovery must be str, not 3"),
+        ({"modelled": "yes"}, "parameter 'modelled' of recovery must be bool, not 'yes'"),
+        ({"modelled": True, "gradient": "table_1d"}, "leave gradient='table_1d' or modelled=True out"),
+    ],
+)
+def test_bad_treatments_are_refused(change, message):
+    with pytest.raises(PlanError, match=message):
         Recovery(**change)

@@ -75,6 +75,19 @@ def test_mean_errors_on_the_calibration_inputs_vanish(kind, circuit):
         assert float(untreated[name].abs().max()) > 1e-4
 
 
+def test_layers_that_are_settled_stay_as_they_are():
+    torch.manual_seed(0)
+    make, shape = NETWORKS["conv"]
+    x = torch.rand(40, *shape)
+    model = built(make(), x, Integer(), CircuitMultiplier("coltrunc8_10"))
+    before = {layer.site.name: layer.bias for layer in emulated(model)}
+    assert set(compensate(model, [x], settled={"0"})) == {"2"}
+    assert {layer.site.name: layer.bias is before[layer.site.name] for layer in emulated(model)} == {
+        "0": True,
+        "2": False,
+    }
+
+
 def test_exact_circuits_are_left_alone():
     torch.manual_seed(0)
     make, shape = NETWORKS["conv"]
