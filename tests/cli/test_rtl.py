@@ -62,6 +62,7 @@ def test_bad_requests(finished: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         assert outcome.code == 4
         assert f"install the system package {tool}" in outcome.err
         assert outcome.out == ""
+        assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize(
@@ -82,12 +83,22 @@ def test_options_that_do_not_fit(finished: Path, tmp_path: Path, words: tuple[ob
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("words", [("--fpga", "xilinx7"), ("--fpga", "ecp5", "--place"), ("--silicon",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--fpga", "xilinx7"),
+        ("--fpga", "ecp5", "--place"),
+        ("--silicon",),
+        ("--simulate",),
+        ("--simulate", "--tool", "gates"),
+    ],
+)
 def test_tools_are_looked_for_before_anything_is_written(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("LAXITY_YOSYS", "system")
+    monkeypatch.delenv("LAXITY_IVERILOG", raising=False)
     outcome = call("rtl", finished, "--out", tmp_path / "a", *words)
     assert outcome.code == 4
     assert "yosys is needed and not installed on the search path; pip install 'laxity[rtl]'" in outcome.err

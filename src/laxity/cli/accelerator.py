@@ -85,6 +85,7 @@ class Wanted:
         """
         from laxity.circuits.synthesis.place import FLOWS
         from laxity.eda.tools import find
+        from laxity.rtl.accelerator import find_simulator
 
         routed = [FLOWS[name] for name in self.families if name in FLOWS]
         if self.place and not routed:
@@ -92,6 +93,8 @@ class Wanted:
             raise typer.BadParameter(
                 f"there is nothing to place and route{where}; add --fpga ecp5 or --fpga ice40", param_hint="--place"
             )
+        if self.simulate:
+            find_simulator(self.tool)
         if self.families or self.silicon:
             find("yosys")
         if self.place:
@@ -161,7 +164,7 @@ def _facts(found: Simulation) -> dict[str, Any]:
 def _simulation(folder: Path, images: int, cycles: int, wanted: Wanted) -> Simulation:
     from laxity.rtl.accelerator import simulate
 
-    note(f"simulating {images} images of {cycles} cycles")
+    note(f"simulating {images} image{'s' * (images != 1)} of {cycles} cycles")
     found = simulate(folder, wanted.tool, structural=wanted.structural)
     write_json(folder / SIMULATION, _facts(found))
     return found

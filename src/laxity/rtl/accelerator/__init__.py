@@ -2,7 +2,7 @@
 
 from laxity.rtl.accelerator.configuration import Configuration
 from laxity.rtl.accelerator.schedule import Counts, Schedule, StepSchedule, make_schedule
-from laxity.rtl.accelerator.simulate import Simulation, StepResult, simulate
+from laxity.rtl.accelerator.simulate import Simulation, StepResult, find_simulator, simulate
 from laxity.rtl.accelerator.write import Written, write_accelerator
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "StepResult",
     "StepSchedule",
     "Written",
+    "find_simulator",
     "make_schedule",
     "simulate",
     "write_accelerator",

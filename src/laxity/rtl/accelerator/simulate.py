@@ -20,7 +20,9 @@ TIMEOUT_S = 3600.0
 GATES = "gates"
 """Simulator of laxity itself, which runs the accelerator mapped to standard cells; it needs nothing but Yosys."""
 
-SIMULATORS = ("iverilog", "verilator", GATES)
+_PROGRAMS = {"iverilog": ("iverilog", "vvp"), "verilator": ("verilator",), GATES: ("yosys",)}
+
+SIMULATORS = tuple(_PROGRAMS)
 """What can simulate an accelerator."""
 
 _COMPILED = "bench.out"
@@ -101,6 +103,23 @@ def default_simulator() -> str:
     return "iverilog" if available("iverilog") and available("vvp") else GATES
 
 
+def find_simulator(tool: str | None = None) -> None:
+    """Look for the programs that `simulate` needs with a tool; for the default one if None.
+
+    Raises:
+        ToolError: one is missing or too old, or the tool is unknown.
+    """
+    for program in _PROGRAMS[_known(tool)]:
+        find(program)
+
+
+def _known(tool: str | None) -> str:
+    tool = default_simulator() if tool is None else tool
+    if tool not in SIMULATORS:
+        raise ToolError(f"laxity simulates with {' or '.join(SIMULATORS)}, not with {tool!r}")
+    return tool
+
+
 def simulate(
     folder: Path, tool: str | None = None, *, structural: bool = False, timeout_s: float = TIMEOUT_S
 ) -> Simulation:
@@ -120,9 +139,7 @@ def simulate(
         ToolRunError: it fails, warns, or runs out of time.
         RunError: the folder holds no accelerator.
     """
-    tool = default_simulator() if tool is None else tool
-    if tool not in SIMULATORS:
-        raise ToolError(f"laxity simulates with {' or '.join(SIMULATORS)}, not with {tool!r}")
+    tool = _known(tool)
     if tool == GATES:
         from laxity.rtl.silicon import simulate_gates
 
