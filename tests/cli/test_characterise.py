@@ -89,7 +89,7 @@ def test_xilinx_counts_as_the_study_did_and_says_that_it_is_counts_only(yosys: N
 def test_a_missing_tool_ends_with_4(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LAXITY_YOSYS", "system")
     monkeypatch.setenv("PATH", str(tmp_path))
-    for words in (("--flow", "yosys"), ("--target", "ecp5")):
+    for words in (("--flow", "yosys"), ("--target", "ecp5"), ("--target", "ecp5", "--flow", "yosys")):
         outcome = call(*COMMAND, "dadda4", *words)
         assert outcome.code == 4
         assert "pip install 'laxity[rtl]'" in outcome.err
@@ -104,7 +104,7 @@ def test_a_missing_tool_ends_with_4(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         (("dadda8", "--target", "none.lib"), 1, "cannot read Liberty file none.lib"),
         (("dadda8", "--place"), 2, "not placed and routed"),
         (("dadda8", "--target", "xilinx7", "--place"), 1, "no open place and route"),
-        (("dadda8", "--target", "ecp5", "--flow", "yosys"), 2, "leave out --flow"),
+        (("dadda8", "--target", "ecp5", "--flow", "netlist"), 2, "leave out --flow"),
         ((), 2, "Missing argument"),
     ],
 )

@@ -36,7 +36,9 @@ _NAMES = typer.Argument(
     show_default=False,
 )
 _TARGET = typer.Option("--target", help="asic45, the path of a Liberty file (.lib), xilinx7, ecp5 or ice40.")
-_FLOW = typer.Option("--flow", help="Cells only: the netlist as it is, or mapped by Yosys.")
+_FLOW = typer.Option(
+    "--flow", help="The netlist as it is, or mapped by Yosys.", show_default="netlist; yosys for an FPGA family"
+)
 _TRACE = typer.Option("--trace", help="Operands besides uniform ones: .npz with an array for each input port.")
 _PLACE = typer.Option("--place", help="ecp5 and ice40: place and route between registers.")
 _SEED = typer.Option("--seed", min=0, help="Of place and route.")
@@ -46,7 +48,7 @@ _WIDTH = typer.Option("--width", help="Operand width in bits of families.", show
 def characterise(
     names: Annotated[list[str], _NAMES],
     target: Annotated[str, _TARGET] = BUILT_IN,
-    flow: Annotated[FlowName, _FLOW] = FlowName.NETLIST,
+    flow: Annotated[FlowName | None, _FLOW] = None,
     trace: Annotated[Path | None, _TRACE] = None,
     place: Annotated[bool, _PLACE] = False,
     seed: Annotated[int, _SEED] = 1,
@@ -66,12 +68,12 @@ def characterise(
     fpga = target in get_args(Family)
     if place and not fpga:
         raise typer.BadParameter(f"{target} is not placed and routed; use --target ecp5 or ice40", param_hint="--place")
-    if fpga and flow is not FlowName.NETLIST:
+    if fpga and flow is FlowName.NETLIST:
         raise typer.BadParameter(f"{target} is always synthesised by Yosys; leave out --flow", param_hint="--flow")
     if fpga:
         _fpga(circuits, target, trace, place, seed, json=json)
     else:
-        _cells(circuits, library_of(target, ", xilinx7, ecp5 or ice40"), flow, trace, json=json)
+        _cells(circuits, library_of(target, ", xilinx7, ecp5 or ice40"), flow or FlowName.NETLIST, trace, json=json)
 
 
 def _resolve(name: str, width: int | None) -> list[Circuit]:

@@ -76,10 +76,13 @@ def _capacitance(library: Group, where: str) -> float:
     return float(found[1]) * _PREFIX[found[2]]
 
 
+_EXAMPLES = {"nom_voltage": "1.1", "nom_temperature": "27"}
+
+
 def _number(library: Group, name: str, where: str) -> float:
     attribute = library.find(name)
     if attribute is None:
-        raise _missing(name, f"{name} : 1.1 ;", where)
+        raise _missing(name, f"{name} : {_EXAMPLES[name]} ;", where)
     try:
         return number(attribute.values[0] if attribute.values else "")
     except ValueError as error:

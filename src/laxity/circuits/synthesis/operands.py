@@ -100,6 +100,9 @@ def load_streams(path: Path, circuit: Circuit) -> Streams:
     """
     try:
         content = io.BytesIO(path.read_bytes())
+        if not zipfile.is_zipfile(content):
+            raise CircuitError(f"{path} is no .npz file of operands (no zip archive); write it with numpy.savez")
+        content.seek(0)
         with np.load(content, allow_pickle=False) as file:
             if sum(entry.file_size for entry in file.zip.infolist()) > _MAX_FILE_BYTES:
                 raise CircuitError(f"{path} holds more than {_MAX_FILE_BYTES >> 20} MiB; give fewer steps")

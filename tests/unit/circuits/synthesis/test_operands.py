@@ -95,8 +95,10 @@ def test_files_that_are_none_or_too_large(tmp_path, monkeypatch):
     with pytest.raises(CircuitError, match=r"is no \.npz file"):
         load_streams(tmp_path / "none.npz", DADDA)
     np.save(tmp_path / "x.npy", np.arange(4))
-    with pytest.raises(CircuitError, match=r"is no \.npz file"):
-        load_streams(tmp_path / "x.npy", DADDA)
+    (tmp_path / "text.npz").write_text("{")
+    for name in ("x.npy", "text.npz"):
+        with pytest.raises(CircuitError, match=r"is no \.npz file of operands \(no zip archive\); write it"):
+            load_streams(tmp_path / name, DADDA)
     np.savez(tmp_path / "o.npz", a=np.arange(4), b=np.arange(4))
     monkeypatch.setattr("laxity.circuits.synthesis.operands._MAX_FILE_BYTES", 100)
     with pytest.raises(CircuitError, match="give fewer steps"):
