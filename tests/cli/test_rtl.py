@@ -135,6 +135,12 @@ def test_the_report_tells_an_accelerator_of_another_plan(run_copy: Path) -> None
     assert not told()
     (best / "plan.json").write_text((best / "plan.json").read_text() + "\n")
     assert told()
+    (best / "accelerator" / "simulation.json").write_text("{}")
+    assert call("rtl", run_copy, *SMALL).code == 0
+    assert (best / "accelerator" / "simulation.json").exists(), "the same circuit, so its results hold"
+    (best / "accelerator" / "simulation.json").unlink()
+    assert not told()
+    (best / "accelerator" / "accelerator.json").write_text("{damaged")
     assert call("rtl", run_copy, *SMALL).code == 0
     assert not told()
 

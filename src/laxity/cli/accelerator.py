@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from laxity.cli.output import emit_json, emit_table, note, write
-from laxity.core.serial import to_json, write_json
+from laxity.core.serial import canonical, to_json, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
 SIMULATION = "simulation.json"
 """Name under which a simulation is kept beside the accelerator."""
 
+REPORT = "accelerator.json"
+"""Name of the file that says what was written."""
+
 _RESULTS = (SIMULATION, "silicon.json")
 _FPGA_RESULTS = "fpga_*.json"
 _HARDWARE = ("rtl/*.v", "memory/weights.hex", "memory/parameters.hex", "memory/program.hex")
-_EVERYTHING = ("rtl/*.v", "memory/*.hex", "accelerator.json")
+_EVERYTHING = ("rtl/*.v", "memory/*.hex", REPORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +156,19 @@ class Figures:
 
 
 def _content(folder: Path, patterns: tuple[str, ...]) -> dict[str, str]:
-    """Hashes of files."""
+    """Hashes of files, less the origin of the network: results belong to what was built."""
     paths = [path for pattern in patterns for path in folder.glob(pattern)]
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {str(path): hashlib.sha256(_built(path)).hexdigest() for path in paths}
+
+
+def _built(path: Path) -> bytes:
+    content = path.read_bytes()
+    if path.name != REPORT:
+        return content
+    try:
+        return canonical({name: value for name, value in json.loads(content).items() if name != "origin"}).encode()
+    except (ValueError, AttributeError):
+        return content
 
 
 def _facts(found: Simulation) -> dict[str, Any]:
