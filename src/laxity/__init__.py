@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from laxity.core.errors import LaxityError
     from laxity.core.plan import Plan, Recovery
     from laxity.emulate import approximate
-    from laxity.recovery.train import retrain
     from laxity.evaluation.injection import inject
+    from laxity.recovery.train import retrain
     from laxity.sites import find_sites
     from laxity.targets import load_target
     from laxity.task import Task, load_task, make_task

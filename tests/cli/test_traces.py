@@ -40,7 +40,7 @@ def test_files_hold_what_the_layers_multiply(digits: Path) -> None:
             found = expected[entry["site"]]
             np.testing.assert_array_equal(file["a"], found.activations)
             np.testing.assert_array_equal(file["b"], np.repeat(found.weights[:, None], found.activations.shape[1], 1))
-            np.testing.assert_array_equal(file["partial_sum"], found.partial_sums)
+            np.testing.assert_array_equal(file["psum_in"], found.partial_sums)
         with np.load(digits / entry["histogram"], allow_pickle=False) as file:
             assert file["a_histogram"].sum() == found.activations.size
             assert file["a_histogram"][0] == (found.activations == 0).sum()

@@ -1,4 +1,4 @@
-"""The page about recovery: its example of error models runs, and the benchmark of error models measures what it says."""
+"""The page about recovery: its example of error models runs, and the benchmark measures what the page says."""
 
 from __future__ import annotations
 

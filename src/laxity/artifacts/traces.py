@@ -57,7 +57,7 @@ def write_traces(model: nn.Module, inputs: Tensor, folder: Path, *, seed: int = 
     """Sample what the multipliers of an approximated model meet, and write it.
 
     A trace has the arrays ``a`` and ``b``, magnitudes of activation and weight, int64 (segments, steps), beside
-    ``a_sign``, ``b_sign`` (0 or 1) and ``partial_sum`` (signed, what arrives from the elements above). A histogram has
+    ``a_sign``, ``b_sign`` (0 or 1) and ``psum_in`` (signed, what arrives from the elements above). A histogram has
     ``a_histogram`` and ``b_histogram``, by magnitude.
 
     Args:
@@ -92,7 +92,7 @@ def _arrays(trace: OperandTrace) -> Arrays:
         "b": np.broadcast_to(trace.weights[:, None], shape).copy(),
         "a_sign": trace.activation_signs,
         "b_sign": np.broadcast_to(trace.weight_signs[:, None], shape).copy(),
-        "partial_sum": trace.partial_sums,
+        "psum_in": trace.partial_sums,
     }
 
 

@@ -1,7 +1,8 @@
 """Adders by name: ``ripple24``, ``loa16_4``, ``gear16_4_4``.
 
 A name is the family, the operand width and the parameters joined by underscores. The same adder serves unsigned and
-two's complement numbers.
+two's complement numbers. Some have a second name that is usual too: ``ama3_8_4`` for ``ama8_3_4``, ``rapcla16_4`` for
+``aca16_4``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ from laxity.core.registry import did_you_mean
 
 _NAME = re.compile(r"([a-z]+)([0-9]{1,3})((?:_[0-9]{1,3})*)")
 
+_USUAL = (
+    (re.compile(r"ama([1-5])_([0-9]{1,3})_([0-9]{1,3})"), r"ama\2_\1_\3"),
+    (re.compile(r"rapcla([0-9]{1,3})_([0-9]{1,3})"), r"aca\1_\2"),
+)
+"""Second names: the type of a mirror adder as part of its family; the approximate mode of RAP-CLA."""
+
 BUILT_IN = tuple(adders.__all__)
 """Families that come with laxity."""
 
@@ -34,7 +41,7 @@ def parse(name: str) -> tuple[AdderFamily, int, tuple[int, ...]]:
         RegistryError: the name has another form or names an unknown family; proposes near names.
         CircuitError: the family cannot build this width or these parameters; names the allowed range.
     """
-    match = _NAME.fullmatch(name)
+    match = _NAME.fullmatch(_own(name))
     if match is None:
         raise RegistryError(
             f"{name!r} is not an adder name such as 'loa16_4' or 'ripple24'{did_you_mean(name, names())}"
@@ -48,9 +55,16 @@ def parse(name: str) -> tuple[AdderFamily, int, tuple[int, ...]]:
     return family, width, parameters
 
 
+def _own(name: str) -> str:
+    """The first name of an adder that was called by its second one."""
+    for pattern, own in _USUAL:
+        name = pattern.sub(own, name) if pattern.fullmatch(name) else name
+    return name
+
+
 def known(name: str) -> bool:
     """Whether a name starts with an adder family, so that `get` may find it."""
-    match = _NAME.fullmatch(name)
+    match = _NAME.fullmatch(_own(name))
     return match is not None and match[1] in ADDERS
 
 

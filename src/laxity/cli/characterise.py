@@ -32,7 +32,8 @@ class FlowName(StrEnum):
 
 _NAMES = typer.Argument(
     metavar="NAME...",
-    help="Circuits such as drum8_4, dadda8s, loa16_4, or families such as drum: all of it in the list of its width.",
+    help="Circuits such as drum8_4, dadda8s, loa16_4, mac_drum8_4, or families such as drum: all of it in the list of "
+    "its width.",
     show_default=False,
 )
 _TARGET = typer.Option("--target", help="asic45, the path of a Liberty file (.lib), xilinx7, ecp5 or ice40.")
@@ -78,7 +79,7 @@ def characterise(
 
 def _resolve(name: str, width: int | None) -> list[Circuit]:
     """The circuit of that name or file, or all of the family in the list of its width."""
-    from laxity.circuits import ADDERS, MULTIPLIERS, adder_catalogue, catalogue
+    from laxity.circuits import ADDERS, MULTIPLIERS, adder_catalogue, catalogue, mac_catalogue
     from laxity.circuits.importers import load_circuit
 
     if Path(name).suffix:
@@ -89,6 +90,8 @@ def _resolve(name: str, width: int | None) -> list[Circuit]:
     if name in ADDERS:
         listed = [n for n in adder_catalogue.names(width or 16) if adder_catalogue.parse(n)[0].name == name]
         return [adder_catalogue.circuit(n) for n in _some(listed, name, width or 16)]
+    if mac_catalogue.known(name):
+        return [mac_catalogue.circuit(name)]
     return [(adder_catalogue if adder_catalogue.known(name) else catalogue).circuit(name)]
 
 

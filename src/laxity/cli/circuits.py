@@ -12,6 +12,7 @@ from laxity.cli.failures import guarded
 from laxity.cli.output import emit_json, emit_table, note, write
 
 circuits = typer.Typer(help="Arithmetic circuits: catalogue, error metrics and Verilog.", no_args_is_help=True)
+_MAC_COLUMNS = ("name", "accumulator_bits", "gates", "flip_flops", "area_um2", "multiplier_area_um2", "delay_ns")
 _COLUMNS = ("name", "gates", "area_um2", "delay_ns", "ep", "med", "wce", "mred", "nmed", "bias")
 
 
@@ -20,9 +21,10 @@ class Kind(StrEnum):
 
     MULTIPLIER = "multiplier"
     ADDER = "adder"
+    MAC = "mac"
 
 
-_WIDTHS = {Kind.MULTIPLIER: (8, 16), Kind.ADDER: (16, 48)}
+_WIDTHS = {Kind.MULTIPLIER: (8, 16), Kind.ADDER: (16, 48), Kind.MAC: (8, 16)}
 """Default and largest operand width."""
 
 _LISTED_SAMPLES = 1 << 16
@@ -35,7 +37,7 @@ _WIDEST_TABLE = 8
 
 
 def list_circuits(
-    kind: Annotated[Kind, typer.Option("--kind", help="Multipliers or adders.")] = Kind.MULTIPLIER,
+    kind: Annotated[Kind, typer.Option("--kind", help="Multipliers, adders, or both in one.")] = Kind.MULTIPLIER,
     width: Annotated[
         int | None, typer.Option("--width", help="Operand width in bits.", show_default="8, adders 16")
     ] = None,
@@ -52,8 +54,11 @@ def list_circuits(
     bits = default if width is None else width
     if not 2 <= bits <= largest:
         raise typer.BadParameter(f"{kind.value}s are listed for widths 2..{largest}, not {bits}", param_hint="--width")
-    if kind is Kind.ADDER and signed:
-        raise typer.BadParameter("adders serve signed and unsigned numbers alike", param_hint="--signed")
+    if kind is not Kind.MULTIPLIER and signed:
+        raise typer.BadParameter(f"{kind.value}s serve signed and unsigned numbers alike", param_hint="--signed")
+    if kind is Kind.MAC:
+        _list_macs(bits, as_json=json)
+        return
     home = adder_catalogue if kind is Kind.ADDER else catalogue
     listed = adder_catalogue.names(bits) if kind is Kind.ADDER else catalogue.names(bits, signed=signed)
     if bits > 8:
@@ -67,8 +72,20 @@ def list_circuits(
         emit_table(_COLUMNS, [[facts[column] for column in _COLUMNS] for facts in found])
 
 
+def _list_macs(bits: int, *, as_json: bool) -> None:
+    from laxity.circuits import mac_catalogue
+
+    found = [mac_catalogue.describe(name) for name in mac_catalogue.names(bits)]
+    if as_json:
+        emit_json(found)
+    else:
+        emit_table(_MAC_COLUMNS, [[facts[column] for column in _MAC_COLUMNS] for facts in found])
+
+
 def show_circuit(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as drum8_4, dadda8s, loa16_4.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Such as drum8_4, dadda8s, loa16_4, mac_drum8_4.", show_default=False)
+    ],
     verilog: Annotated[bool, typer.Option("--verilog", help="Print the Verilog; with --json, add it.")] = False,
     samples: Annotated[
         int, typer.Option("--samples", min=256, help="Operand pairs drawn where operands are wider than 12 bits.")
@@ -76,12 +93,15 @@ def show_circuit(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the sample.")] = 0,
     json: shared.Json = False,
 ) -> None:
-    """Show one multiplier or adder, of any width and parameters that its family can build.
+    """Show one multiplier, adder or multiply-accumulate circuit, of any width and parameters that its family can build.
 
     Error metrics are over all operand pairs up to 12 x 12 bits, else over a sample, with 95 % confidence intervals.
     """
-    from laxity.circuits import Sampling, adder_catalogue, catalogue, to_verilog
+    from laxity.circuits import Sampling, adder_catalogue, catalogue, mac_catalogue, to_verilog
 
+    if mac_catalogue.known(name):
+        _show_mac(name, verilog=verilog, as_json=json)
+        return
     adds = adder_catalogue.known(name)
     home = adder_catalogue if adds else catalogue
     text = to_verilog(home.circuit(name)) if verilog else ""
@@ -96,6 +116,20 @@ def show_circuit(
     _show_facts(facts)
     if studies:
         emit_table(["emulation", *(_span(s["activations"]) for s in studies)], _side_by_side(studies))
+
+
+def _show_mac(name: str, *, verilog: bool, as_json: bool) -> None:
+    """Errors are those of the multiplier and of the adder, so they are not shown here."""
+    from laxity.circuits import mac_catalogue, to_verilog
+
+    facts = mac_catalogue.describe(name)
+    text = to_verilog(mac_catalogue.circuit(name)) if verilog else ""
+    if as_json:
+        emit_json({**facts, "verilog": text} if verilog else facts)
+    elif verilog:
+        write(text)
+    else:
+        emit_table(["figure", "value"], list(facts.items()))
 
 
 def _show_facts(facts: dict[str, Any]) -> None:
