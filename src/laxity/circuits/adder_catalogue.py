@@ -25,10 +25,11 @@ from laxity.core.registry import did_you_mean
 _NAME = re.compile(r"([a-z]+)([0-9]{1,3})((?:_[0-9]{1,3})*)")
 
 _USUAL = (
-    (re.compile(r"ama([1-5])_([0-9]{1,3})_([0-9]{1,3})"), r"ama\2_\1_\3"),
+    (re.compile(r"ama([1-5])_([6-9]|[1-9][0-9]{1,2})_([0-9]{1,3})"), r"ama\2_\1_\3"),
     (re.compile(r"rapcla([0-9]{1,3})_([0-9]{1,3})"), r"aca\1_\2"),
 )
-"""Second names: the type of a mirror adder as part of its family; the approximate mode of RAP-CLA."""
+"""Second names: the type of a mirror adder as part of its family, from 6 bits, below which ``ama2_1_0`` could be read
+both ways; the approximate mode of RAP-CLA."""
 
 BUILT_IN = tuple(adders.__all__)
 """Families that come with laxity."""

@@ -73,6 +73,18 @@ class Recovery:
         """Whether a quantised network with exact circuits comes first."""
         return self.quantised_epochs > 0 or (self.epochs > 0 and self.teacher == "quantised")
 
+    def plain(self) -> Recovery:
+        """The same training by labels and the original network alone, without treatments of circuits' errors."""
+        return Recovery(
+            reestimate=self.reestimate,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            samples=self.samples,
+            distil=self.distil,
+            temperature=self.temperature,
+        )
+
     def __post_init__(self) -> None:
         for f in fields(self):
             object.__setattr__(self, f.name, _as_declared(f.name, str(f.type), getattr(self, f.name)))

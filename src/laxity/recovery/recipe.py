@@ -63,15 +63,7 @@ def quantised_plan(plan: Plan) -> Plan | None:
     recovery = plan.recovery
     if recovery is None or not recovery.staged:
         return None
-    first = Recovery(
-        reestimate=recovery.reestimate,
-        epochs=recovery.quantised_epochs,
-        learning_rate=recovery.learning_rate,
-        batch_size=recovery.batch_size,
-        samples=recovery.samples,
-        distil=recovery.distil,
-        temperature=recovery.temperature,
-    )
+    first = replace(recovery.plain(), epochs=recovery.quantised_epochs)
     return Plan(tuple(c for c in plan.choices if c[1] not in _CIRCUITS), first)
 
 

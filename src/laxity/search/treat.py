@@ -80,14 +80,7 @@ def baselines(recovery: Recovery) -> dict[str, Recovery | None]:
     Args:
         recovery: what they have in common; its treatments are left out.
     """
-    usual = Recovery(
-        epochs=recovery.epochs,
-        learning_rate=recovery.learning_rate,
-        batch_size=recovery.batch_size,
-        samples=recovery.samples,
-        distil=recovery.distil,
-        temperature=recovery.temperature,
-    )
+    usual = replace(recovery.plain(), reestimate=True)
     labels = replace(usual, distil=0.0)
     return {
         UNTREATED: None,
