@@ -59,6 +59,21 @@ class Accumulation:
 
 
 @dataclass(frozen=True, slots=True)
+class Mode:
+    """How some of a site's filters are computed.
+
+    Attributes:
+        multiplier: catalogue name of the unsigned core multiplier.
+        weight_bits: bits that the stored weights of these filters have.
+        share: fraction of the site's multiply-accumulates, and of its weights, above 0 and at most 1.
+    """
+
+    multiplier: str
+    weight_bits: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
     """Work and storage of one site for one sample.
 
@@ -76,6 +91,10 @@ class Demand:
         accumulation: how products are added, or None for exact sums that wrap at `accumulator_bits`.
         arithmetic: what a multiply-accumulate computes, in words; a cost model refuses what it has no circuit for.
         taps: kernel positions that the reduction runs over for each input channel; 1 where there is no kernel.
+        modes: how the filters are computed where they are not all alike, with shares that sum to 1; `multiplier` and
+            `weight_bits` are then those of the most exact mode. Empty: all filters as these two say.
+        correction_bits: low bits of every input whose sum over the reduction, made once for all filters, corrects every
+            output by a multiplication and an addition (control variate); 0 for none.
         trace: sampled operands, or None where none was taken.
     """
 
@@ -101,6 +120,8 @@ class Demand:
     accumulation: Accumulation | None = None
     arithmetic: str = "integer"
     taps: int = 1
+    modes: tuple[Mode, ...] = ()
+    correction_bits: int = 0
     trace: OperandTrace | None = field(default=None, compare=False)
 
     @staticmethod
@@ -130,11 +151,21 @@ class Demand:
         )
 
     @property
+    def mean_weight_bits(self) -> float:
+        """Bits of a stored weight, the mean over the weights of all modes."""
+        if self.modes:
+            return sum(mode.share * mode.weight_bits for mode in self.modes)
+        return float(self.weight_bits)
+
+    @property
     def weight_storage_bits(self) -> int:
-        """Bits to store the weights: dense, or non-zeros with their indices where that is declared."""
+        """Bits to store the weights: dense, or non-zeros with their indices where that is declared.
+
+        Non-zeros are taken to be spread over the modes as all weights are.
+        """
         if self.index_bits:
-            return self.weight_nonzeros * (self.weight_bits + self.index_bits)
-        return self.weight_elements * self.weight_bits
+            return round(self.weight_nonzeros * (self.mean_weight_bits + self.index_bits))
+        return round(self.weight_elements * self.mean_weight_bits)
 
 
 EXACT_MULTIPLIER = "dadda8"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laxity.core.demand import Demand, OperandTrace
+from laxity.core.demand import Demand, Mode, OperandTrace
 from laxity.core.errors import RunError
 from laxity.core.estimate import Basis, Estimate
 from laxity.core.op import Op
