@@ -1,0 +1,25 @@
+"""How much each output channel of a network's sites matters: criteria, one file each, by name in `CRITERIA`."""
+
+from laxity.relevance.criterion import CRITERIA, Criterion, Scores, Subject
+from laxity.relevance.felt import FeltCriterion
+from laxity.relevance.gradient import Gradient
+from laxity.relevance.magnitude import Magnitude
+from laxity.relevance.random_order import RandomOrder
+from laxity.relevance.scores import relevances, subject_of
+from laxity.relevance.sensitivity import Sensitivity
+from laxity.relevance.taylor import Taylor
+
+__all__ = [
+    "CRITERIA",
+    "Criterion",
+    "FeltCriterion",
+    "Gradient",
+    "Magnitude",
+    "RandomOrder",
+    "Scores",
+    "Sensitivity",
+    "Subject",
+    "Taylor",
+    "relevances",
+    "subject_of",
+]
