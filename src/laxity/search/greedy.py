@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from laxity.core.approximation import Approximation
 from laxity.core.records import Evaluation
@@ -13,6 +14,21 @@ Genome = tuple[int, ...]
 Run = Callable[[list[Genome]], list[Evaluation]]
 Limit = Callable[[Evaluation], bool]
 _NEGLIGIBLE = 1e-6
+
+
+class Point(Protocol):
+    """Something that saves and harms."""
+
+    @property
+    def saving(self) -> float:
+        """Energy saved."""
+
+    @property
+    def harm(self) -> float:
+        """What it costs in quality."""
+
+
+P = TypeVar("P", bound=Point)
 
 
 def path(space: Space, probes: Sequence[Probe]) -> list[Genome]:
@@ -31,7 +47,7 @@ def path(space: Space, probes: Sequence[Probe]) -> list[Genome]:
     steps: list[tuple[float, int, int]] = []
     for position, variable in enumerate(space.variables):
         before: Probe | None = None
-        for probe in _hull(by_place.get(variable.name, [])):
+        for probe in hull(by_place.get(variable.name, [])):
             steps.append((_slope(before, probe), position, _index(variable.candidates, probe.choice)))
             before = probe
     genomes = [space.exact()]
@@ -45,18 +61,21 @@ def _index(candidates: Sequence[Approximation | None], choice: Approximation) ->
     return list(candidates).index(choice)
 
 
-def _hull(probes: Sequence[Probe]) -> list[Probe]:
-    """Lower convex hull of harm over saving, from exact (0, 0), by rising saving."""
-    hull: list[Probe] = []
-    for probe in sorted((p for p in probes if p.saving > 0), key=lambda p: (p.saving, p.harm)):
-        while hull and _slope(hull[-2] if len(hull) > 1 else None, hull[-1]) >= _slope(hull[-1], probe):
-            hull.pop()
-        if not hull or probe.saving > hull[-1].saving:
-            hull.append(probe)
-    return hull
+def hull(points: Sequence[P]) -> list[P]:
+    """Lower convex hull of harm over saving, from nothing at all (0, 0), by rising saving.
+
+    Points that save nothing are left out, and so is what saves less than a point that harms no more.
+    """
+    kept: list[P] = []
+    for point in sorted((p for p in points if p.saving > 0), key=lambda p: (p.saving, p.harm)):
+        while kept and _slope(kept[-2] if len(kept) > 1 else None, kept[-1]) >= _slope(kept[-1], point):
+            kept.pop()
+        if not kept or point.saving > kept[-1].saving:
+            kept.append(point)
+    return kept
 
 
-def _slope(start: Probe | None, end: Probe) -> float:
+def _slope(start: Point | None, end: Point) -> float:
     saving, harm = (0.0, -_NEGLIGIBLE) if start is None else (start.saving, start.harm)
     return (end.harm - harm) / max(end.saving - saving, 1e-15)
 
