@@ -262,6 +262,8 @@ def _event_toggles(
     zeros = np.zeros((1, next(iter(old.values())).shape[1]), dtype=np.uint64)
     start = np.array([0])
     waves[ZERO], waves[ONE] = _wave(start, zeros, slots), _wave(start, ~zeros, slots)
+    for net, level in circuit.tied_nets():
+        waves[net] = _wave(start, ~zeros if level else zeros, slots)
     for port in circuit.inputs:
         for net, was, becomes in zip(port.nets, old[port.name], new[port.name], strict=True):
             waves[net], toggles = _compress(np.array([0, 1]), np.stack([was, becomes]), slots)

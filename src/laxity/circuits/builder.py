@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 
-from laxity.circuits.netlist import CELL_PINS, ONE, ZERO, Circuit, Gate, Port
+from laxity.circuits.netlist import CELL_PINS, ONE, ZERO, Circuit, Gate, Port, Tie
 from laxity.core.errors import CircuitError
 
 _COMMUTATIVE = frozenset({"AND2", "OR2", "NAND2", "NAND3", "NOR2", "NOR3", "XOR2", "XNOR2", "HA", "FA"})
@@ -29,6 +29,7 @@ class CircuitBuilder:
         self._source = source
         self._inputs: list[Port] = []
         self._outputs: list[Port] = []
+        self._ties: dict[str, Tie] = {}
         self._gates: list[Gate] = []
         self._memo: dict[tuple[str, tuple[int, ...]], tuple[int, ...]] = {}
         self._inverse: dict[int, int] = {ZERO: ONE, ONE: ZERO}
@@ -59,6 +60,8 @@ class CircuitBuilder:
     def instantiate(self, circuit: Circuit, connections: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
         """Copy the gates of `circuit` in, folding constants again, and return the nets of its outputs.
 
+        Its tied buses come along; instances that tie a bus of one name to one value share it.
+
         Args:
             circuit: the netlist to copy; all its gates join the current block.
             connections: for each input port of `circuit`, the nets that drive it.
@@ -72,6 +75,8 @@ class CircuitBuilder:
             if nets is None or len(nets) != port.width:
                 raise CircuitError(f"port {port.name!r} of {circuit.name!r} needs {port.width} nets, got {nets}")
             net_of.update(zip(port.nets, nets, strict=True))
+        for tie in circuit.ties:
+            net_of.update(zip(tie.port.nets, self._tie(tie), strict=True))
         for gate in circuit.gates:
             outputs = self.gate(gate.cell, [net_of[net] for net in gate.inputs])
             net_of.update(zip(gate.outputs, outputs, strict=True))
@@ -91,14 +96,18 @@ class CircuitBuilder:
             kept.append(_shrink(gate, live))
         kept.reverse()
         number = {ZERO: ZERO, ONE: ONE}
-        for net in [n for port in self._inputs for n in port.nets] + [n for gate in kept for n in gate.outputs]:
+        given = [*self._inputs, *(tie.port for tie in self._ties.values())]
+        for net in [n for port in given for n in port.nets] + [n for gate in kept for n in gate.outputs]:
             number[net] = len(number)
         gates = tuple(
             Gate(g.cell, tuple(number[n] for n in g.inputs), tuple(number[n] for n in g.outputs), g.block) for g in kept
         )
-        inputs = tuple(Port(p.name, tuple(number[n] for n in p.nets)) for p in self._inputs)
-        outputs = tuple(Port(p.name, tuple(number[n] for n in p.nets)) for p in self._outputs)
-        return Circuit(self._name, inputs, outputs, gates, self._source)
+        inputs, outputs, tied = (
+            tuple(Port(p.name, tuple(number[n] for n in p.nets)) for p in side)
+            for side in (self._inputs, self._outputs, [tie.port for tie in self._ties.values()])
+        )
+        ties = tuple(Tie(port, tie.value) for port, tie in zip(tied, self._ties.values(), strict=True))
+        return Circuit(self._name, inputs, outputs, gates, self._source, ties)
 
     # Cells -----------------------------------------------------------------------------------------------------------
 
@@ -329,6 +338,15 @@ class CircuitBuilder:
         net = self._next
         self._next += 1
         return net
+
+    def _tie(self, tie: Tie) -> tuple[int, ...]:
+        """Nets of a tied bus: those of one that is there already with this name, width and value, or new ones."""
+        name, width = tie.port.name, tie.port.width
+        while name in self._ties and (self._ties[name].value, self._ties[name].port.width) != (tie.value, width):
+            name += "_"
+        if name not in self._ties:
+            self._ties[name] = Tie(Port(name, tuple(self._new_net() for _ in range(width))), tie.value)
+        return self._ties[name].port.nets
 
     def _emit(self, cell: str, *inputs: int) -> tuple[int, ...]:
         pins = tuple(sorted(inputs)) if cell in _COMMUTATIVE else tuple(inputs)

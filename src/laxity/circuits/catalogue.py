@@ -87,6 +87,22 @@ def widest(name: str) -> int:
     return parse(name)[1] if brought is None else max(brought.a_bits, brought.b_bits)
 
 
+def unit(name: str) -> str:
+    """Name of the most exact mode of the reconfigurable unit that the multiplier called `name` is a mode of.
+
+    Names with the same unit are the same gates. It is `name` itself for multipliers with gates of their own.
+
+    Raises:
+        RegistryError, CircuitError: as `get`.
+    """
+    if shelf.find(name) is not None:
+        return name
+    family, width, signed, _ = parse(name)
+    if family.unit is None:
+        return name
+    return family.circuit_name(width, [p.low(width) for p in family.parameters], signed=signed)
+
+
 def is_signed(name: str) -> bool:
     """Whether the operands of the multiplier called `name` are two's complement.
 

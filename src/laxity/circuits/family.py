@@ -39,7 +39,26 @@ class Parameter:
 
 
 Generate = Callable[..., Sequence[int]]
-"""Called as generate(builder, a, b, *parameters) with the operand bits; returns the product bits."""
+"""Called as generate(builder, a, b, *parameters) with the operand bits; returns the product bits.
+
+Of a family with `ModeLines`, it is called as generate(builder, a, b, lines) instead.
+"""
+
+MODE_PORT = "mode"
+"""Name of the bus of `ModeLines`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModeLines:
+    """Lines that choose a mode of a reconfigurable unit: all circuits of one width are the same gates.
+
+    Attributes:
+        count: number of lines for an operand width.
+        word: called as word(width, *parameters): levels of the lines in a mode, as an unsigned number.
+    """
+
+    count: Callable[[int], int]
+    word: Callable[..., int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +69,16 @@ class Family:
         name: letters only; the start of circuit names.
         generate: adds the gates of one unsigned multiplier to a builder and returns the 2n product bits.
         parameters: in the order in which a circuit name lists them.
-        grid: parameter values of the default catalogue for a width.
+        grid: parameter values of the default catalogue for a width; none for modes of a unit, which cost more than
+            other circuits for the same products where no other mode is used beside them.
         source: publication that defines the family.
         widths: operand widths that the family can build.
         formula: what the unsigned netlist computes in closed form, for operands too wide for a table; None where it has
             none.
         generate_signed: as `generate`, for two's complement operands and product, where the method itself is signed.
             None: sign and magnitude around the unsigned multiplier.
+        unit: lines of the reconfigurable unit whose modes all circuits of one width are; the lowest parameters are its
+            most exact mode. None: every circuit has gates of its own.
     """
 
     name: str
@@ -67,6 +89,7 @@ class Family:
     widths: tuple[int, ...] = tuple(range(MIN_WIDTH, MAX_WIDTH + 1))
     formula: Formula | None = None
     generate_signed: Generate | None = None
+    unit: ModeLines | None = None
 
     @property
     def definition(self) -> str:
@@ -117,12 +140,17 @@ class Family:
             return sign_magnitude(self.build(width, complete), self.circuit_name(width, complete, signed=True))
         native = self.generate_signed if signed else None
         source = f"{self.source}; two's complement" if native else self.source
-        builder = CircuitBuilder(self.circuit_name(width, complete, signed=signed), source)
+        name = self.circuit_name(width, complete, signed=signed)
+        builder = CircuitBuilder(name, source)
         a, b = builder.input("a", width), builder.input("b", width)
+        chosen: Sequence[object] = complete
+        if self.unit is not None:
+            chosen = [builder.input(MODE_PORT, self.unit.count(width))]
         with builder.block("multiplier"):
-            product = (native or self.generate)(builder, a, b, *complete)
+            product = (native or self.generate)(builder, a, b, *chosen)
         builder.output("p", product)
-        return builder.build()
+        built = builder.build()
+        return built.tied(name, {MODE_PORT: self.unit.word(width, *complete)}) if self.unit else built
 
     def _pattern(self, width: int) -> str:
         required = "".join(f"_<{p.name}>" for p in self.parameters if p.default is None)
@@ -143,6 +171,7 @@ def multiplier_family(
     widths: Sequence[int] = tuple(range(MIN_WIDTH, MAX_WIDTH + 1)),
     formula: Formula | None = None,
     signed: Generate | None = None,
+    unit: ModeLines | None = None,
 ) -> Callable[[Generate], Family]:
     """Return a decorator that turns a generator function into a registered `Family`.
 
@@ -154,6 +183,7 @@ def multiplier_family(
         widths: that can be built.
         formula: of the unsigned multiplier.
         signed: generator of the two's complement multiplier, where sign and magnitude are not wanted.
+        unit: lines of the unit whose modes its circuits are.
 
     Raises:
         CircuitError: the name holds anything but lower-case letters, or a parameter without default follows one with.
@@ -165,7 +195,7 @@ def multiplier_family(
         raise CircuitError(f"parameters of multiplier family {name!r} with defaults must come last")
 
     def wrap(generate: Generate) -> Family:
-        family = Family(name, generate, tuple(parameters), grid, source, tuple(widths), formula, signed)
+        family = Family(name, generate, tuple(parameters), grid, source, tuple(widths), formula, signed, unit)
         return MULTIPLIERS.register(name)(family)
 
     return wrap

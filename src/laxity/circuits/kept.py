@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from laxity.circuits.multiplier import Multiplier
-from laxity.circuits.netlist import Circuit, Gate, Port
+from laxity.circuits.netlist import Circuit, Gate, Port, Tie
 from laxity.circuits.simulate import MAX_TABLE_BITS, product_table
 from laxity.circuits.source import read_source, shown
 from laxity.core.errors import CircuitError
@@ -171,6 +171,7 @@ def _netlist(circuit: Circuit | None) -> dict[str, Any] | None:
         "inputs": [[p.name, list(p.nets)] for p in circuit.inputs],
         "outputs": [[p.name, list(p.nets)] for p in circuit.outputs],
         "gates": [[g.cell, list(g.inputs), list(g.outputs), g.block] for g in circuit.gates],
+        "ties": [[tie.port.name, list(tie.port.nets), tie.value] for tie in circuit.ties],
     }
 
 
@@ -184,4 +185,7 @@ def _circuit(netlist: Mapping[str, Any] | None) -> Circuit | None:
         Gate(str(cell), tuple(map(int, ins)), tuple(map(int, outs)), str(block))
         for cell, ins, outs, block in netlist["gates"]
     )
-    return Circuit(str(netlist["name"]), sides[0], sides[1], gates, str(netlist["source"]))
+    ties = tuple(
+        Tie(Port(str(port), tuple(map(int, nets))), int(value)) for port, nets, value in netlist.get("ties", ())
+    )
+    return Circuit(str(netlist["name"]), sides[0], sides[1], gates, str(netlist["source"]), ties)

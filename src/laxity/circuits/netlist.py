@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -84,9 +85,22 @@ class Port:
         return len(self.nets)
 
 
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """An input bus that is held at a constant: lines that choose a mode of a reconfigurable circuit.
+
+    Attributes:
+        port: name and nets; no gate that reads them is simplified.
+        value: unsigned.
+    """
+
+    port: Port
+    value: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Circuit:
-    """A combinational netlist; equal to another when name, ports and gates are equal.
+    """A combinational netlist; equal to another when name, ports, ties and gates are equal.
 
     Attributes:
         name: a legal Verilog identifier, for example ``"drum8_4"``.
@@ -94,7 +108,8 @@ class Circuit:
         outputs: output ports; their nets may be constants or inputs.
         gates: in topological order.
         source: where the design comes from, in words.
-        key: first 16 hexadecimal digits of the SHA-256 of ports and gates; the name does not enter.
+        ties: input buses that are held at constants; the other circuits with these gates are its other modes.
+        key: first 16 hexadecimal digits of the SHA-256 of ports, ties and gates; the name does not enter.
 
     Raises:
         CircuitError: an unknown cell, a wrong pin count, or a net that is driven twice or read before it is driven.
@@ -105,6 +120,7 @@ class Circuit:
     outputs: tuple[Port, ...]
     gates: tuple[Gate, ...]
     source: str
+    ties: tuple[Tie, ...] = ()
     key: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
@@ -112,11 +128,14 @@ class Circuit:
         self._check_names()
         self._check_nets()
         ports = [[(p.name, p.nets) for p in side] for side in (self.inputs, self.outputs)]
-        text = repr((ports, [(g.cell, g.inputs, g.outputs, g.block) for g in self.gates]))
+        parts: tuple[object, ...] = (ports, [(g.cell, g.inputs, g.outputs, g.block) for g in self.gates])
+        if self.ties:
+            parts += ([(tie.port.name, tie.port.nets, tie.value) for tie in self.ties],)
+        text = repr(parts)
         object.__setattr__(self, "key", hashlib.sha256(text.encode()).hexdigest()[:16])
 
     def _check_names(self) -> None:
-        names = [p.name for p in (*self.inputs, *self.outputs)]
+        names = [p.name for p in (*self.inputs, *self.outputs, *(tie.port for tie in self.ties))]
         for name in (self.name, *names):
             if not (name.isidentifier() and name.isascii()):
                 raise CircuitError(f"{name!r} in circuit {self.name!r} is not an identifier; use letters, digits and _")
@@ -128,6 +147,12 @@ class Circuit:
         driven = {ZERO, ONE}
         for port in self.inputs:
             self._drive(driven, port.nets, f"input {port.name!r}")
+        for tie in self.ties:
+            self._drive(driven, tie.port.nets, f"tie {tie.port.name!r}")
+            if not 0 <= tie.value < 1 << tie.port.width:
+                raise CircuitError(
+                    f"{tie.port.name!r} of {self.name!r} is tied to {tie.value}; use 0..{(1 << tie.port.width) - 1}"
+                )
         for gate in self.gates:
             pins = CELL_PINS.get(gate.cell)
             if pins is None:
@@ -180,8 +205,44 @@ class Circuit:
         known = ", ".join(p.name for p in (*self.inputs, *self.outputs))
         raise CircuitError(f"circuit {self.name!r} has no port {name!r}; its ports are {known}")
 
+    def tied(self, name: str, values: Mapping[str, int]) -> Circuit:
+        """The same gates with some input ports held at constants.
+
+        Args:
+            name: of the new circuit.
+            values: unsigned, by the name of the port.
+
+        Raises:
+            CircuitError: there is no such input port, or a value does not fit it.
+        """
+        ports = {port.name: port for port in self.inputs}
+        unknown = [port for port in values if port not in ports]
+        if unknown:
+            raise CircuitError(f"circuit {self.name!r} has no input {unknown[0]!r}; its inputs are {', '.join(ports)}")
+        inputs = tuple(port for port in self.inputs if port.name not in values)
+        ties = (*self.ties, *(Tie(ports[port], value) for port, value in values.items()))
+        return Circuit(name, inputs, self.outputs, self.gates, self.source, ties)
+
+    def untied(self) -> Circuit:
+        """The same gates with all tied buses as input ports, after the others; the circuit itself without ties."""
+        if not self.ties:
+            return self
+        inputs = (*self.inputs, *(tie.port for tie in self.ties))
+        return Circuit(self.name, inputs, self.outputs, self.gates, self.source)
+
+    def tie_values(self) -> dict[str, int]:
+        """Values of the tied buses by name, as `tied` takes them."""
+        return {tie.port.name: tie.value for tie in self.ties}
+
+    def tied_nets(self) -> Iterator[tuple[int, bool]]:
+        """Every tied net and its level."""
+        for tie in self.ties:
+            for bit, net in enumerate(tie.port.nets):
+                yield net, bool(tie.value >> bit & 1)
+
     def net_count(self) -> int:
         """One more than the largest net number, constants included."""
         nets = [net for port in self.inputs for net in port.nets]
+        nets += [net for net, _ in self.tied_nets()]
         nets += [net for gate in self.gates for net in gate.outputs]
         return max(nets, default=ONE) + 1

@@ -105,6 +105,8 @@ def settle(circuit: Circuit, planes: Mapping[str, Words]) -> list[Words]:
     for port in circuit.inputs:
         for net, plane in zip(port.nets, planes[port.name], strict=True):
             nets[net] = plane
+    for net, level in circuit.tied_nets():
+        nets[net] = nets[ONE] if level else nets[ZERO]
     run_gates(circuit.gates, nets)
     return nets
 

@@ -60,7 +60,7 @@ def to_verilog(circuit: Circuit) -> str:
     The text depends on the circuit only. Nets are called n2, n3, ...; a port called like that keeps its name and the
     nets take another letter.
     """
-    ports = [*circuit.inputs, *circuit.outputs]
+    ports = [*circuit.inputs, *circuit.outputs, *(tie.port for tie in circuit.ties)]
     names = {port.name: identifier(port.name) for port in ports}
     text_of = _net_names(circuit, names)
     lines = _header(circuit)
@@ -69,6 +69,9 @@ def to_verilog(circuit: Circuit) -> str:
     declarations += [_declare("output", port, names[port.name]) for port in circuit.outputs]
     lines.append(",\n".join(declarations))
     lines.append(");")
+    for tie in circuit.ties:
+        width = tie.port.width
+        lines.append(f"  wire [{width - 1}:0] {names[tie.port.name]} = {width}'b{tie.value:0{width}b};")
     block = None
     for gate in circuit.gates:
         if gate.block != block:
@@ -100,7 +103,7 @@ def _net_names(circuit: Circuit, names: Mapping[str, str]) -> dict[int, str]:
     while any(name.startswith(letter) and name[len(letter) :].isdigit() for name in names.values()):
         letter += "_"
     text_of = {ZERO: "1'b0", ONE: "1'b1"}
-    for port in circuit.inputs:
+    for port in (*circuit.inputs, *(tie.port for tie in circuit.ties)):
         for index, net in enumerate(port.nets):
             text_of[net] = f"{names[port.name]}[{index}]"
     for gate in circuit.gates:

@@ -11,10 +11,10 @@ Energy per site, by component:
 
 Resources: look-up tables and flip-flops of the groups by `laxity.targets.mac_groups`; a unit is the core (synthesised
 where Yosys is installed, `laxity.targets.fpga_units`), one table per bit of the sum and one for the sign, and registers
-for operands and sum. A unit holds one core for each multiplier and one adder for each way to add that its sites use;
-gates that select among them are not counted. Of the arrangements with a group for each pair of operand widths and with
-one group for all, the one with more units is taken. Memory blocks hold input and output of the largest layer, and the
-weights of the largest.
+for operands and sum. A unit holds one core for each multiplier (modes of a reconfigurable one share it) and one adder
+for each way to add that its sites use; gates that select among them are not counted. Of the arrangements with a group
+for each pair of operand widths and with one group for all, the one with more units is taken. Memory blocks hold input
+and output of the largest layer, and the weights of the largest.
 
 Layers run one after the other: latency is the sum of executed products over units.
 
@@ -215,7 +215,7 @@ class FpgaMacGroups(Target):
 
     def _group(self, demands: Sequence[Demand], units: Sequence[Unit]) -> Group:
         """Units with one core for each multiplier and one adder for each way to add of some sites."""
-        cores = {u.core_name: core_figures(u, self._source).lut for u in units}
+        cores = {u.shared_core: core_figures(u, self._source).lut for u in units}
         adders: dict[str, int] = {}
         registers = 0
         for demand, unit in zip(demands, units, strict=True):

@@ -3,7 +3,9 @@
 Where a plan uses several multipliers, the element holds one instance of every core. AND gates at the operand inputs
 keep the cores that are not selected quiet, OR gates merge the products; both count for area and leakage. Adders other
 than the exact one that all cores share, with the sign logic before them, are held once each and isolated and merged in
-the same way. The switching and delay of these gates, at most a few small ones per bit, are not charged.
+the same way. The switching and delay of these gates, at most a few small ones per bit, are not charged. Multipliers
+that are modes of one reconfigurable unit are one core: its gates count once, and every mode has its own switching. The
+registers that hold the mode, and their lines, are not counted.
 
 A core may be composed of several instances of a narrower one. It is used as it is generated, or mapped to the cell
 table by Yosys and proved equal; adder and sign logic, full adders and single gates per bit, stay as they are.
@@ -14,12 +16,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from laxity.circuits import accumulator_stage, adder_catalogue
 from laxity.circuits.catalogue import circuit as catalogue_circuit
 from laxity.circuits.catalogue import get, is_signed
+from laxity.circuits.catalogue import unit as reconfigurable
 from laxity.circuits.cells import CellLibrary, default_library
 from laxity.circuits.netlist import Circuit
 from laxity.circuits.pe import ProcessingElement, processing_element
@@ -117,6 +120,11 @@ class Unit:
         return self.multiplier if self.pieces == (1, 1) else f"{self.pieces[0]} x {self.pieces[1]} {self.multiplier}"
 
     @property
+    def shared_core(self) -> str:
+        """What tells cores apart: modes of one reconfigurable unit have the same gates."""
+        return replace(self, multiplier=reconfigurable(self.multiplier)).core_name
+
+    @property
     def name(self) -> str:
         """The core, and the adder where it is not the exact one."""
         return self.core_name + self.adder_name
@@ -204,7 +212,7 @@ def pe_design(units: tuple[str | Unit, ...], accumulator_bits: int, flow: Flow =
     library = default_library()
     wanted = [u if isinstance(u, Unit) else Unit(u) for u in units]
     elements = {u.name: unit_element(u, accumulator_bits, flow) for u in wanted}
-    cores = _largest({(u.name, u.core_name): elements[u.name] for u in wanted}, core=True)
+    cores = _largest({(u.name, u.shared_core): elements[u.name] for u in wanted}, core=True)
     adders = _largest({(u.name, u.adder_name): elements[u.name] for u in wanted}, core=False)
     groups = {
         "multiplier": [_count(e.circuit, core=True) for e in cores],

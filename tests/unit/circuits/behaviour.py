@@ -29,6 +29,10 @@ def optrunc(a, b, n, k):
     return ((a >> k) << k) * ((b >> k) << k)
 
 
+def gated(a, b, n, ka, kb):
+    return (a - a % 2**ka) * (b - b % 2**kb)
+
+
 def coltrunc(a, b, n, k):
     return kept_bits(a, b, n, lambda i, j: i + j >= k)
 
@@ -274,6 +278,8 @@ UNSIGNED = {
     "dadda": exact,
     "drum": drum,
     "dsm": dsm,
+    "gated": gated,
+    "gatedcol": coltrunc,
     "ilm": ilm,
     "letam": letam,
     "mbm": mbm,

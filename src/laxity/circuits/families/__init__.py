@@ -12,6 +12,8 @@ from laxity.circuits.families.coltruncv import coltruncv
 from laxity.circuits.families.dadda import dadda
 from laxity.circuits.families.drum import drum
 from laxity.circuits.families.dsm import dsm
+from laxity.circuits.families.gated import gated
+from laxity.circuits.families.gatedcol import gatedcol
 from laxity.circuits.families.ilm import ilm
 from laxity.circuits.families.letam import letam
 from laxity.circuits.families.mbm import mbm
@@ -41,6 +43,8 @@ __all__ = [
     "dadda",
     "drum",
     "dsm",
+    "gated",
+    "gatedcol",
     "ilm",
     "letam",
     "mbm",

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from laxity.circuits.netlist import Circuit
 from laxity.circuits.synthesis.equivalence import Proof, prove_equal
 from laxity.circuits.synthesis.families import Family, FpgaFamily, family_named
@@ -80,7 +82,8 @@ def synthesise_fpga(
     """Synthesise a circuit for an FPGA family and prove its tables equal to it.
 
     Args:
-        circuit: any combinational netlist.
+        circuit: any combinational netlist. Tied buses are synthesised as inputs, so that all modes take the same
+            tables.
         family: device family.
         placed: whether to place and route it between registers too; not for ``"xilinx7"``.
         seed: of place and route.
@@ -95,12 +98,13 @@ def synthesise_fpga(
     """
     device = family_named(family, placed=placed)
     tool, kept = find("yosys"), store or default_store()
-    content, tables, proof = _synthesised(circuit, device, tool, kept, progress)
+    free = circuit.untied()
+    content, tables, proof = _synthesised(free, device, tool, kept, progress)
     counts = cell_counts(read_netlist(content), "circuit")
     sources = {UNIFORM: uniform_streams(circuit), **(operands or {})}
     indices = {name: _index(tables, circuit, streams, content, kept) for name, streams in sources.items()}
     totals = {resource: count for resource, count in device.count(counts).items() if resource != "lutram"}
-    placement = place(circuit, family, seed=seed, progress=progress, store=kept) if placed else None
+    placement = place(free, family, seed=seed, progress=progress, store=kept) if placed else None
     return Resources(
         name=circuit.name,
         key=circuit.key,
@@ -156,6 +160,8 @@ def _index(tables: LutNetlist, circuit: Circuit, streams: Streams, content: byte
     known = store.read("index", key)
     if isinstance(known, float):
         return known
-    index = tables.energy_index(circuit, streams)
+    shape = np.shape(next(iter(streams.values())))
+    held = {name: np.full(shape, value, dtype=np.int64) for name, value in circuit.tie_values().items()}
+    index = tables.energy_index(circuit.untied(), {**streams, **held})
     store.write("index", key, index)
     return index

@@ -130,7 +130,7 @@ def map_circuit(
     """Map a circuit to a library with Yosys, prove the result equal, and keep the smaller of the two.
 
     Args:
-        circuit: any netlist.
+        circuit: any netlist. Tied buses are mapped as inputs and tied again, so that all modes keep the same gates.
         library: its areas and delays guide the mapping.
         progress: told what takes long.
         store: where mapped netlists are kept; the user's if None.
@@ -139,6 +139,9 @@ def map_circuit(
         ToolError: Yosys is missing or too old.
         ToolRunError: Yosys failed, or what it made is not equal to the circuit.
     """
+    if circuit.ties:
+        unit = map_circuit(circuit.untied(), library, progress=progress, store=store)
+        return dataclasses.replace(unit, circuit=unit.circuit.tied(circuit.name, circuit.tie_values()))
     tool, kept = find("yosys"), store or default_store()
     key = digest("mapped", FLOW, circuit.key, library_key(library), tool.identity)
     known = _stored(kept, key, circuit, library, tool)
