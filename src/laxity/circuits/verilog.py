@@ -60,9 +60,7 @@ def to_verilog(circuit: Circuit) -> str:
     The text depends on the circuit only. Nets are called n2, n3, ...; a port called like that keeps its name and the
     nets take another letter.
     """
-    ports = [*circuit.inputs, *circuit.outputs, *(tie.port for tie in circuit.ties)]
-    names = {port.name: identifier(port.name) for port in ports}
-    text_of = _net_names(circuit, names)
+    names, text_of = _port_names(circuit), net_names(circuit)
     lines = _header(circuit)
     lines.append(f"module {identifier(circuit.name)} (")
     declarations = [_declare("input", port, names[port.name]) for port in circuit.inputs]
@@ -98,8 +96,9 @@ def _declare(direction: str, port: Port, name: str) -> str:
     return f"  {direction} wire [{port.width - 1}:0] {name}"
 
 
-def _net_names(circuit: Circuit, names: Mapping[str, str]) -> dict[int, str]:
-    letter = "n"
+def net_names(circuit: Circuit) -> dict[int, str]:
+    """What every net is called in the Verilog of the circuit, by net number."""
+    names, letter = _port_names(circuit), "n"
     while any(name.startswith(letter) and name[len(letter) :].isdigit() for name in names.values()):
         letter += "_"
     text_of = {ZERO: "1'b0", ONE: "1'b1"}
@@ -110,6 +109,11 @@ def _net_names(circuit: Circuit, names: Mapping[str, str]) -> dict[int, str]:
         for net in gate.outputs:
             text_of[net] = f"{letter}{net}"
     return text_of
+
+
+def _port_names(circuit: Circuit) -> dict[str, str]:
+    ports = [*circuit.inputs, *circuit.outputs, *(tie.port for tie in circuit.ties)]
+    return {port.name: identifier(port.name) for port in ports}
 
 
 def _gate_line(gate: Gate, text_of: Mapping[int, str]) -> str:
