@@ -214,4 +214,4 @@ def _stationary_bits(demand: Demand, counts: Counts) -> float:
     if demand.weight_elements:
         return 0
     elements = demand.groups * demand.reduction * demand.columns
-    return elements * demand.weight_bits * counts.weight_passes
+    return elements * demand.mean_weight_bits * counts.weight_passes

@@ -29,6 +29,7 @@ Source: V. Akhlaghi, dissertation, UC San Diego, 2020, chapter 4.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import ClassVar, cast
@@ -44,6 +45,7 @@ from laxity.targets.dataflow import BufferSizes, DramTraffic, dram_traffic
 from laxity.targets.description import ConstantSpec, Description, Options, Schema
 from laxity.targets.fpga_units import LutSource, core_figures
 from laxity.targets.mac_groups import Arrangement, Group, Published, most_units, totals
+from laxity.targets.modes import mode_parts, unit_words
 from laxity.targets.pe_design import Unit, core_circuit, is_composed
 from laxity.targets.target import COST_MODELS, Target
 
@@ -73,6 +75,7 @@ class FpgaMacGroups(Target):
         RegistryError: the baseline multiplier is unknown.
     """
 
+    prices_modes: ClassVar[bool] = True
     schema: ClassVar[Schema] = {
         "device": {
             "lut": ConstantSpec("LUT", integer=True),
@@ -156,7 +159,7 @@ class FpgaMacGroups(Target):
             uses.append(
                 SiteUse(
                     site=demand.site,
-                    unit=unit_of(demand).name,
+                    unit=unit_words([unit_of(part.demand) for part in mode_parts(demand)]),
                     macs=demand.macs,
                     cycles=int(cycles),
                     utilisation=demand.macs / (cycles * arrangement.units) if cycles else 0.0,
@@ -194,7 +197,7 @@ class FpgaMacGroups(Target):
         """Check the demands; the groups, and how many units each has."""
         check_network(self.name, demands)
         self.check_arithmetic(demands)
-        units = [unit_of(d) for d in demands]
+        units = [[unit_of(part.demand) for part in mode_parts(d)] for d in demands]
         widths: dict[tuple[int, int, bool], list[int]] = {}
         for position, demand in enumerate(demands):
             widths.setdefault((demand.input_bits, demand.weight_bits, is_bfloat(demand)), []).append(position)
@@ -213,12 +216,13 @@ class FpgaMacGroups(Target):
         units = most_units(groups, self.published, budget, self.constants.count("group.units"))
         return None if units is None else Arrangement(tuple(groups), units)
 
-    def _group(self, demands: Sequence[Demand], units: Sequence[Unit]) -> Group:
+    def _group(self, demands: Sequence[Demand], units: Sequence[Sequence[Unit]]) -> Group:
         """Units with one core for each multiplier and one adder for each way to add of some sites."""
-        cores = {u.shared_core: core_figures(u, self._source).lut for u in units}
+        used = [(demand, unit) for demand, several in zip(demands, units, strict=True) for unit in several]
+        cores = {unit.shared_core: core_figures(unit, self._source).lut for _, unit in used}
         adders: dict[str, int] = {}
         registers = 0
-        for demand, unit in zip(demands, units, strict=True):
+        for demand, unit in used:
             if is_bfloat(demand):
                 continue
             bits = exact_sum_bits(demand, sum(unit.widths), demand.reduction)
@@ -238,12 +242,15 @@ class FpgaMacGroups(Target):
 
     def _energies(self, demand: Demand, t: DramTraffic) -> list[Estimate]:
         """One estimate for each of `COMPONENTS`."""
-        unit = unit_of(demand)
-        core, exact = core_figures(unit, self._source), core_figures(REFERENCE, self._source)
+        parts = mode_parts(demand)
+        units = [unit_of(part.demand) for part in parts]
+        cores, exact = [core_figures(u, self._source) for u in units], core_figures(REFERENCE, self._source)
         constant = self.constants.constant("energy.multiplier")
-        basis = max(constant.basis, Basis.SCALED, core.lut.basis, key=lambda b: b.rank)
-        words = f"{constant.source}, times the energy index of {unit.core_name} over that of the exact 8-bit core"
-        multiplier = constant.value * demand.macs * core.energy_index / exact.energy_index
+        basis = max(constant.basis, Basis.SCALED, *(core.lut.basis for core in cores), key=lambda b: b.rank)
+        names = ", ".join(dict.fromkeys(unit.core_name for unit in units))
+        words = f"{constant.source}, times the energy index of {names} over that of the exact 8-bit core"
+        index = math.fsum(part.share * core.energy_index for part, core in zip(parts, cores, strict=True))
+        multiplier = constant.value * demand.macs * index / exact.energy_index
         dram = self.constants.estimate("dram.access", t.bits, "pJ")
         high = self.constants.value("dram.access_high") * t.bits
         return [

@@ -15,8 +15,11 @@ import functools
 from dataclasses import dataclass
 from typing import Literal
 
+from laxity.circuits import catalogue
+from laxity.circuits.activity import switching_energy
+from laxity.circuits.cells import default_library
 from laxity.circuits.netlist import Circuit
-from laxity.circuits.synthesis import synthesise_fpga
+from laxity.circuits.synthesis import synthesise_fpga, uniform_streams
 from laxity.core.errors import ToolError
 from laxity.core.estimate import Basis, Estimate
 from laxity.eda.tools import find
@@ -61,7 +64,7 @@ def core_figures(unit: Unit, source: LutSource) -> CoreFigures:
     """
     core = core_circuit(unit.multiplier, unit.pieces)
     if source == "netlist" or (source == "auto" and not _has_yosys()):
-        return modelled(core)
+        return modelled(core, core_circuit(catalogue.unit(unit.multiplier), unit.pieces))
     found = synthesise_fpga(core, "xilinx7")
     words = f"look-up tables of {core.name} on Xilinx 7-series, {found.tool}, no place and route"
     return CoreFigures(
@@ -69,14 +72,27 @@ def core_figures(unit: Unit, source: LutSource) -> CoreFigures:
     )
 
 
-def modelled(core: Circuit) -> CoreFigures:
-    """Figures from the cells of a netlist, by the fit of this module."""
+def modelled(core: Circuit, exact: Circuit | None = None) -> CoreFigures:
+    """Figures from the cells of a netlist, by the fit of this module.
+
+    Args:
+        core: the netlist.
+        exact: the most exact mode of its gates, where they have several; the fit is for that mode, and the index of
+            another one is scaled by toggles times loads on uniform operands.
+    """
     cells = core.cells()
     gates = sum(count for cell, count in cells.items() if cell not in (*_FREE, "FA"))
     lut = LUT_PER_FULL_ADDER * cells.get("FA", 0) + LUT_PER_GATE * gates
     words = f"look-up tables of {core.name} fitted from the cells of its netlist, not synthesised"
     estimate = Estimate(lut, FIT_LOW * lut, FIT_HIGH * lut, "LUT", Basis.MODELLED, words)
-    return CoreFigures(estimate, INDEX_PER_LUT * lut)
+    index = INDEX_PER_LUT * lut
+    if exact is not None and exact.key != core.key:
+        index *= _settled_pj(core) / _settled_pj(exact)
+    return CoreFigures(estimate, index)
+
+
+def _settled_pj(circuit: Circuit) -> float:
+    return switching_energy(circuit, uniform_streams(circuit), default_library(), "zero").energy_pj
 
 
 @functools.cache

@@ -50,12 +50,12 @@ from laxity.core.records import Cost
 from laxity.core.serial import to_json
 from laxity.targets.assemble import assemble
 from laxity.targets.breakdown import Breakdown, Element, SiteUse
-from laxity.targets.checks import check_network, exact_sum_bits, fitting_unit
+from laxity.targets.checks import check_network, exact_sum_bits
 from laxity.targets.dataflow import ArrayShape, BufferSizes, Counts, Traffic, count, traffic
 from laxity.targets.description import ConstantSpec, Description, Options, Schema
 from laxity.targets.generated import count_generated
+from laxity.targets.modes import mode_units, site_energy, unit_words
 from laxity.targets.pe_design import PeDesign, Unit, is_composed, pe_design, unit_element
-from laxity.targets.pe_energy import CACHE, MacEnergy, uniform_trace
 from laxity.targets.target import COST_MODELS, Target
 
 COMPONENTS = (
@@ -89,6 +89,7 @@ class MacArray(Target):
         RegistryError: the baseline multiplier is unknown.
     """
 
+    prices_modes: ClassVar[bool] = True
     schema: ClassVar[Schema] = {
         "array": {
             "rows": ConstantSpec("PE", integer=True),
@@ -183,7 +184,7 @@ class MacArray(Target):
 
         return SiteUse(
             site=demand.site,
-            unit=Unit.of(demand).name,
+            unit=unit_words(mode_units(demand)),
             macs=demand.macs,
             cycles=n.cycles,
             utilisation=n.utilisation,
@@ -214,7 +215,8 @@ class MacArray(Target):
 
     def _element_bits(self, demand: Demand) -> int:
         """Width of the adder and the sum register that a site needs: narrow codes sit in the upper bits of the core."""
-        needed = exact_sum_bits(demand, sum(Unit.of(demand).widths), min(demand.reduction, self.shape.rows))
+        widest = max(sum(unit.widths) for unit in mode_units(demand))
+        needed = exact_sum_bits(demand, widest, min(demand.reduction, self.shape.rows))
         if demand.accumulation is not None:
             return needed
         return min(self.constants.count("array.accumulator_bits"), needed)
@@ -227,13 +229,13 @@ class MacArray(Target):
         for demand in demands:
             self._check_demand(demand, limit)
         bits = max(self._element_bits(d) for d in demands)
-        units = sorted({Unit.of(d) for d in demands}, key=lambda unit: unit.name)
+        units = sorted({unit for d in demands for unit in mode_units(d)}, key=lambda unit: unit.name)
         return pe_design(tuple(units), bits, self._flow)
 
     def _check_demand(self, demand: Demand, accumulator_bits: int) -> None:
         where = f"site {demand.site!r}"
-        unit = fitting_unit(demand)
-        self._check_core(where, replace(unit, accumulation=None, dropped=0), accumulator_bits)
+        for unit in mode_units(demand):
+            self._check_core(where, replace(unit, accumulation=None, dropped=0), accumulator_bits)
         if demand.accumulation is not None:
             self._check_accumulation(where, demand, demand.accumulation)
         sum_bits = self.constants.count("accumulator_memory.sum_bits")
@@ -254,7 +256,8 @@ class MacArray(Target):
         bits = adder_catalogue.get(how.adder).bits
         if bits > limit:
             raise TargetError(f"{where}: adder {how.adder!r} has {bits} bits, array.accumulator_bits is {limit}")
-        self._check_clock(where, Unit.of(demand), limit)
+        for unit in mode_units(demand):
+            self._check_clock(where, unit, limit)
 
     def has_circuit(self, demand: Demand) -> bool:
         """Integer products, also those composed of narrower ones."""
@@ -287,25 +290,14 @@ class MacArray(Target):
                 f"choose a faster multiplier or set array.clock to {math.floor(1e3 / needed_ns)} MHz or less"
             )
 
-    def _mac_energy(self, demand: Demand, design: PeDesign) -> tuple[MacEnergy, Basis, str]:
-        """Energies per MAC with basis and source."""
-        trace, basis = demand.trace, Basis.SYNTHESISED
-        if trace is None:
-            trace, basis = uniform_trace(demand.input_bits, demand.weight_bits, self.shape.rows), Basis.MODELLED
-        try:
-            energy = CACHE.mac_energy(design.elements[Unit.of(demand).name], trace)
-        except TargetError as error:
-            raise TargetError(f"site {demand.site!r}: {error}") from error
-        operands = f"sampled at {demand.site}" if demand.trace is not None else "drawn uniformly (no trace was taken)"
-        source = (
-            f"switching of the {Unit.of(demand).name} element's {self._netlist} on {energy.transitions} operand "
-            f"transitions {operands}, inertial delays, 45 nm cell table ({default_library().name})"
-        )
-        return energy, basis, source
-
     def _array_energies(self, demand: Demand, n: Counts, design: PeDesign) -> list[Estimate]:
         """Multiplier, accumulator, registers, clock."""
-        mac, basis, source = self._mac_energy(demand, design)
+        found = site_energy(demand, design.elements, self.shape.rows)
+        mac, basis = found.mean, Basis.SYNTHESISED if found.sampled else Basis.MODELLED
+        source = (
+            f"switching of the {found.unit} element's {self._netlist} on {mac.transitions} operand transitions "
+            f"{found.operands}, inertial delays, 45 nm cell table ({default_library().name})"
+        )
         bits_moved = mac.activation_toggles * n.activation_moves + mac.sum_toggles * n.sum_moves
         registers = [
             Estimate.point(mac.register_load_pj * demand.macs, "pJ", basis, source),
@@ -323,12 +315,12 @@ class MacArray(Target):
         """Clocked register bits of activations, weights and sums."""
         sum_bits = self.sum_bits(demand)
         clocked_bits = (
-            n.activation_moves * demand.input_bits + n.weight_moves * demand.weight_bits + n.sum_moves * sum_bits
+            n.activation_moves * demand.input_bits + n.weight_moves * demand.mean_weight_bits + n.sum_moves * sum_bits
         )
         bit_pj = design.clock_energy_pj / design.flip_flops
         source = (
-            f"{demand.input_bits} + {demand.weight_bits} + {sum_bits} register bits clocked when words pass, idle "
-            f"elements and unused bits gated; {default_library().name}"
+            f"{demand.input_bits} + {demand.mean_weight_bits:g} + {sum_bits} register bits clocked when words pass, "
+            f"idle elements and unused bits gated; {default_library().name}"
         )
         return Estimate.point(bit_pj * clocked_bits, "pJ", Basis.SYNTHESISED, source)
 

@@ -28,15 +28,16 @@ from dataclasses import replace
 from typing import ClassVar
 
 from laxity.circuits.pe import MAX_ACCUMULATOR_BITS
-from laxity.core.demand import Demand, OperandTrace
+from laxity.core.demand import Demand
 from laxity.core.errors import TargetError
 from laxity.core.estimate import Basis, Estimate
 from laxity.core.records import Cost
 from laxity.targets.assemble import assemble
 from laxity.targets.breakdown import Breakdown, Element, SiteUse
-from laxity.targets.checks import check_network, exact_sum_bits, fitting_unit
+from laxity.targets.checks import check_network, exact_sum_bits
 from laxity.targets.dataflow import BufferSizes, DramTraffic, dram_traffic
 from laxity.targets.description import ConstantSpec, Description, Schema
+from laxity.targets.modes import mode_units, site_energy, unit_words
 from laxity.targets.pe_design import PeDesign, Unit, is_composed, pe_design, unit_element
 from laxity.targets.pe_energy import CACHE, MacEnergy, uniform_trace
 from laxity.targets.reuse import Reuse, SpatialArray, reuse
@@ -58,6 +59,7 @@ class SpatialArrayModel(Target):
         RegistryError: the baseline multiplier is unknown.
     """
 
+    prices_modes: ClassVar[bool] = True
     schema: ClassVar[Schema] = {
         "array": {
             "rows": ConstantSpec("PE", integer=True),
@@ -141,7 +143,7 @@ class SpatialArrayModel(Target):
 
         return SiteUse(
             site=demand.site,
-            unit=fitting_unit(demand).name,
+            unit=unit_words(mode_units(demand)),
             macs=demand.macs,
             cycles=n.cycles,
             utilisation=n.utilisation,
@@ -184,11 +186,12 @@ class SpatialArrayModel(Target):
         """Check the demands and design the element that they share, with an adder for the widest sum."""
         check_network(self.name, demands)
         self.check_arithmetic(demands)
-        units = [fitting_unit(d) for d in demands]
-        for demand, unit in zip(demands, units, strict=True):
+        used = [(demand, unit) for demand in demands for unit in mode_units(demand)]
+        for demand, unit in used:
             self._check_width(f"site {demand.site!r}", unit)
-        widths = [exact_sum_bits(d, sum(u.widths), d.reduction) for d, u in zip(demands, units, strict=True)]
-        return pe_design(tuple(sorted(set(units), key=lambda unit: unit.name)), min(MAX_ACCUMULATOR_BITS, max(widths)))
+        widths = [exact_sum_bits(demand, sum(unit.widths), demand.reduction) for demand, unit in used]
+        units = sorted({unit for _, unit in used}, key=lambda unit: unit.name)
+        return pe_design(tuple(units), min(MAX_ACCUMULATOR_BITS, max(widths)))
 
     def _exact_pj(self) -> float:
         """Switching of the exact element on uniform operands of its full width, from its netlist."""
@@ -197,36 +200,28 @@ class SpatialArrayModel(Target):
         return _switching_pj(CACHE.mac_energy(pe, uniform_trace(self._bits, self._bits, self.array.rows)))
 
     def _mac(self, demand: Demand, design: PeDesign) -> Estimate:
-        """Executed products times the energy of the site's element."""
-        unit = fitting_unit(demand)
-        trace: OperandTrace | None = demand.trace
-        sampled, basis = trace is not None, Basis.SCALED
-        if trace is None:
-            trace, basis = uniform_trace(demand.input_bits, demand.weight_bits, self.array.rows), Basis.MODELLED
-        try:
-            found = _switching_pj(CACHE.mac_energy(design.elements[unit.name], trace))
-        except TargetError as error:
-            raise TargetError(f"site {demand.site!r}: {error}") from error
-        operands = f"sampled at {demand.site}" if sampled else "drawn uniformly (no trace was taken)"
+        """Executed products times the energy of the site's element, the mean over its modes."""
+        energy = site_energy(demand, design.elements, self.array.rows)
+        found, basis = _switching_pj(energy.mean), Basis.SCALED if energy.sampled else Basis.MODELLED
         constant = self.constants.constant("energy.mac")
         source = (
-            f"{constant.source}, times switching of the {unit.name} element on operands {operands} over that of the "
-            f"exact {self._bits}-bit element on uniform operands, netlists, 45 nm cell table"
+            f"{constant.source}, times switching of the {energy.unit} element on operands {energy.operands} over that "
+            f"of the exact {self._bits}-bit element on uniform operands, netlists, 45 nm cell table"
         )
         weakest = max(basis, constant.basis, key=lambda b: b.rank)
         return Estimate.point(constant.value * found / self._exact_pj() * demand.macs, "pJ", weakest, source)
 
     def _moved_bits(self, demand: Demand, n: Reuse, t: DramTraffic) -> dict[str, float]:
         """Bits read and written at each level of memory, in the order of `COMPONENTS`."""
-        sum_bits = self.sum_bits(demand)
-        fills = n.weight_fills * demand.weight_bits + n.input_fills * demand.input_bits
-        registers = demand.macs * (demand.weight_bits + demand.input_bits + 2 * sum_bits) + fills
+        sum_bits, weight_bits = self.sum_bits(demand), demand.mean_weight_bits
+        fills = n.weight_fills * weight_bits + n.input_fills * demand.input_bits
+        registers = demand.macs * (weight_bits + demand.input_bits + 2 * sum_bits) + fills
         outputs = demand.output_elements * demand.output_bits
-        buffered = n.input_reads * demand.input_bits + outputs + 2 * n.sum_spills * sum_bits
+        buffered: float = n.input_reads * demand.input_bits + outputs + 2 * n.sum_spills * sum_bits
         if demand.weight_elements:
             buffered += demand.weight_storage_bits * (demand.calls + 1)  # written once, read in every call
         else:
-            buffered += n.weight_reads * demand.weight_bits
+            buffered += n.weight_reads * weight_bits
         return {
             "register_file": registers,
             "inter_element": fills + n.sum_hops * sum_bits,

@@ -36,12 +36,16 @@ class Target(ABC):
         schema: constants by section and name.
         options: texts at the top of a file that choose how the model computes, the usual one first.
         arithmetics: what `Demand.arithmetic` may be; the machine has no circuit for anything else.
+        prices_modes: whether the model heeds `Demand.modes`; demands that have some are refused otherwise.
+        prices_correction: likewise of `Demand.correction_bits`.
         constants: the checked description.
     """
 
     schema: ClassVar[Schema] = {}
     options: ClassVar[Options] = {}
     arithmetics: ClassVar[frozenset[str]] = frozenset({"integer"})
+    prices_modes: ClassVar[bool] = False
+    prices_correction: ClassVar[bool] = False
 
     def __init__(self, description: Description) -> None:
         self.constants = description
@@ -90,6 +94,17 @@ class Target(ABC):
             TargetError: names the site and what it computes.
         """
         for demand in demands:
+            if demand.modes and not self.prices_modes:
+                raise TargetError(
+                    f"site {demand.site!r} has filters in {len(demand.modes)} modes, which target {self.name!r} cannot "
+                    "price; use one multiplier for all filters, or another target such as 'mac-array-45nm'"
+                )
+            if demand.correction_bits and not self.prices_correction:
+                raise TargetError(
+                    f"site {demand.site!r} corrects its outputs by the sum of {demand.correction_bits} low bits of its "
+                    f"inputs (control variate), for which target {self.name!r} has no circuit and therefore no price; "
+                    "use no correction, or another target such as 'mac-array-45nm'"
+                )
             if not self.has_circuit(demand):
                 raise TargetError(
                     f"site {demand.site!r} computes {demand.arithmetic}, for which target {self.name!r} has no circuit "
