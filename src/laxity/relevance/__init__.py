@@ -3,6 +3,8 @@
 from laxity.relevance.criterion import CRITERIA, Criterion, Scores, Subject
 from laxity.relevance.felt import FeltCriterion
 from laxity.relevance.gradient import Gradient
+from laxity.relevance.lrp_epsilon import LrpEpsilon
+from laxity.relevance.lrp_zplus import LrpZPlus
 from laxity.relevance.magnitude import Magnitude
 from laxity.relevance.random_order import RandomOrder
 from laxity.relevance.scores import relevances, subject_of
@@ -14,6 +16,8 @@ __all__ = [
     "Criterion",
     "FeltCriterion",
     "Gradient",
+    "LrpEpsilon",
+    "LrpZPlus",
     "Magnitude",
     "RandomOrder",
     "Scores",
