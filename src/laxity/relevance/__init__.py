@@ -9,10 +9,12 @@ from laxity.relevance.magnitude import Magnitude
 from laxity.relevance.random_order import RandomOrder
 from laxity.relevance.scores import relevances, subject_of
 from laxity.relevance.sensitivity import Sensitivity
+from laxity.relevance.silence import Chosen, least_relevant, silenced
 from laxity.relevance.taylor import Taylor
 
 __all__ = [
     "CRITERIA",
+    "Chosen",
     "Criterion",
     "FeltCriterion",
     "Gradient",
@@ -24,6 +26,8 @@ __all__ = [
     "Sensitivity",
     "Subject",
     "Taylor",
+    "least_relevant",
     "relevances",
+    "silenced",
     "subject_of",
 ]

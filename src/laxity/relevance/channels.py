@@ -12,16 +12,14 @@ from torch import Tensor, nn
 Axes = dict[str, list[int]]
 """Per site, for each of its calls in one pass, the dimension of its output along which samples lie."""
 
-_SPATIAL: tuple[tuple[tuple[type[nn.Module], ...], int], ...] = (
-    ((nn.Conv1d, nn.ConvTranspose1d), 1),
-    ((nn.Conv2d, nn.ConvTranspose2d), 2),
-    ((nn.Conv3d, nn.ConvTranspose3d), 3),
-)
-
 
 def channel_axis(layer: nn.Module) -> int:
-    """Dimension of a layer's output along which its channels lie, counted from the end."""
-    return next((-1 - dims for types, dims in _SPATIAL if isinstance(layer, types)), -1)
+    """Dimension of a layer's output along which its channels lie, counted from the end.
+
+    Weights of convolutions have two dimensions more than space has; linear layers are those of no space.
+    """
+    weight: Any = layer.weight
+    return 1 - int(weight.dim())
 
 
 def channel_count(layer: nn.Module) -> int:
