@@ -32,7 +32,7 @@ MAY_IMPORT = {
 }
 """What the lower packages may import, besides themselves."""
 
-CHAIN = ("techniques", "emulate", "relevance", "recovery", "evaluation", "search", "artifacts", "cli")
+CHAIN = ("techniques", "emulate", "relevance", "recovery", "evaluation", "campaign", "search", "artifacts", "cli")
 """The packages above: each may import those before it, what those may import, and `ALSO`."""
 
 ALSO = {"evaluation": {"targets", "faults"}, "search": {"run"}, "artifacts": {"rtl"}, "cli": {"eda"}}

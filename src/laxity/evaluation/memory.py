@@ -57,6 +57,19 @@ class WeightMemory(ABC):
     def restore(self) -> None:
         """Let the model compute with the stored words again."""
 
+    @abstractmethod
+    def changed(self, places: NDArray[np.int64], words: Words) -> tuple[NDArray[np.int64], Tensor]:
+        """What other words at some places mean; nothing is written.
+
+        Args:
+            places: in `words`, int64 (n,).
+            words: what is read there, unsigned (n,).
+
+        Returns:
+            Places in the flattened weight, int64 (n,), and values there: stored whole numbers, float32, or numbers of
+            the weight's type.
+        """
+
 
 class CodeMemory(WeightMemory):
     """Codes of an emulated layer."""
@@ -87,6 +100,11 @@ class CodeMemory(WeightMemory):
     def restore(self) -> None:
         """Force nothing, or what was forced before."""
         self._layer.forced_codes = self._before
+
+    def changed(self, places: NDArray[np.int64], words: Words) -> tuple[NDArray[np.int64], Tensor]:
+        """See `WeightMemory.changed`."""
+        within = places if self._stored is None else np.flatnonzero(self._stored)[places]
+        return within, torch.from_numpy(decode(words, self.width_bits, self._signed)).to(torch.float32)
 
 
 class FloatMemory(WeightMemory):
@@ -122,6 +140,12 @@ class FloatMemory(WeightMemory):
     def restore(self) -> None:
         """Copy the stored words back, bit by bit."""
         self._fill(self._words)
+
+    def changed(self, places: NDArray[np.int64], words: Words) -> tuple[NDArray[np.int64], Tensor]:
+        """See `WeightMemory.changed`."""
+        within = places if self._stored is None else np.flatnonzero(self._stored)[places]
+        signed = words.astype(self._words.dtype).view(f"i{self._words.dtype.itemsize}")
+        return within, torch.from_numpy(signed.copy()).view(self._weight.dtype)
 
     def _fill(self, words: Words) -> None:
         signed = torch.from_numpy(words.view(f"i{words.dtype.itemsize}").copy())
@@ -169,10 +193,15 @@ def weight_coder(layer: EmulatedLayer) -> WeightCoder:
     """The coder of the weight of a layer that stores codes.
 
     Raises:
-        PlanError: the site stores floating point of 32 bits.
+        PlanError: the site stores floating point of 32 bits, or words of several widths.
     """
     if layer.operand is None or not isinstance(layer.operand.weight, WeightCoder):
         raise PlanError(f"site {layer.site.name!r} stores no codes; give it an OPERAND choice")
+    if not layer.operand.weight.uniform:
+        raise PlanError(
+            f"site {layer.site.name!r} stores words of several widths, one per mode of its filters, and faults strike "
+            "words of one width; leave weight_bits of 'filter_multipliers' empty there"
+        )
     return layer.operand.weight
 
 

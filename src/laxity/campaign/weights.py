@@ -1,0 +1,85 @@
+"""Trials in which one stored weight of the network is another one, many of them in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from laxity.campaign.replay import Golden, Replay
+from laxity.campaign.struck import Changes, struck_layer
+from laxity.evaluation.memory import WeightMemory
+
+IntArray = NDArray[np.int64]
+BATCH = 128
+"""Trials in one pass."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WeightTrials:
+    """Faults and the images that meet them, one each.
+
+    Attributes:
+        memory: which weight memory, int64 (n,).
+        word: which word of it, int64 (n,).
+        words: what the word is now, uint64 (n,).
+        image: which sample, int64 (n,).
+    """
+
+    memory: IntArray
+    word: IntArray
+    words: NDArray[np.uint64]
+    image: IntArray
+
+
+class WeightEngine:
+    """Logits of a network under single faults in its weights.
+
+    Args:
+        model: in evaluation mode; neither it nor its memories are changed.
+        memories: of the model.
+        example: float32 (n, ...), at least three samples.
+
+    Raises:
+        TaskError: the network cannot be replayed from its layers.
+    """
+
+    def __init__(self, model: nn.Module, memories: Sequence[WeightMemory], example: Tensor) -> None:
+        names = [m.name for m in memories]
+        self._memories = memories
+        self._layers = [struck_layer(model.get_submodule(name)) for name in names]
+        kept = [n for n, layer in zip(names, self._layers, strict=True) if layer.keeps_outputs]
+        self._replay = Replay(model, names, example, kept)
+
+    def golden(self, inputs: Tensor) -> Golden:
+        """The pass without faults."""
+        return self._replay.golden(inputs)
+
+    @torch.no_grad()
+    def run(self, trials: WeightTrials, golden: Golden) -> Tensor:
+        """Logits of every trial, float32 (n, classes).
+
+        Args:
+            trials: in any order.
+            golden: of the inputs that `image` counts.
+        """
+        logits = golden.logits.new_empty(len(trials.word), *golden.logits.shape[1:])
+        for number in np.unique(trials.memory):
+            chosen = np.flatnonzero(trials.memory == number)
+            for start in range(0, len(chosen), BATCH):
+                some = chosen[start : start + BATCH]
+                logits[torch.from_numpy(some)] = self._batch(int(number), trials, some, golden)
+        return logits
+
+    def _batch(self, number: int, trials: WeightTrials, some: IntArray, golden: Golden) -> Tensor:
+        memory, layer = self._memories[number], self._layers[number]
+        places, values = memory.changed(trials.word[some], trials.words[some])
+        rows = torch.from_numpy(trials.image[some])
+        before = self._replay.output(memory.name, golden, rows) if layer.keeps_outputs else None
+        x = self._replay.input(memory.name, golden, rows)
+        outputs = layer.outputs(x, before, Changes(torch.from_numpy(places), values))
+        return self._replay.resume(memory.name, outputs, golden, rows)
