@@ -12,6 +12,7 @@ Energy per site, by component:
   of the site's own word width are clocked.
 - ``weight_buffer``, ``activation_buffer``, ``accumulator_memory``, ``dram``: bits moved times energy per bit;
   ``accumulator_memory`` includes the addition below the columns.
+- ``correction``: only where a site corrects its outputs by a control variate (`laxity.targets.correction`).
 - ``leakage``: cells of the array over the run time.
 
 The core of an element is measured as its generator made it, or, with ``pe_source = "yosys"`` in the description, after
@@ -51,9 +52,11 @@ from laxity.core.serial import to_json
 from laxity.targets.assemble import assemble
 from laxity.targets.breakdown import Breakdown, Element, SiteUse
 from laxity.targets.checks import check_network, exact_sum_bits
+from laxity.targets.correction import COMPONENT, Correction
 from laxity.targets.dataflow import ArrayShape, BufferSizes, Counts, Traffic, count, traffic
-from laxity.targets.description import ConstantSpec, Description, Options, Schema
+from laxity.targets.description import Description, Options, Schema
 from laxity.targets.generated import count_generated
+from laxity.targets.mac_array_constants import SCHEMA
 from laxity.targets.modes import mode_units, site_energy, unit_words
 from laxity.targets.pe_design import PeDesign, Unit, is_composed, pe_design, unit_element
 from laxity.targets.target import COST_MODELS, Target
@@ -71,14 +74,6 @@ COMPONENTS = (
 )
 """Energy components, in the order in which they are listed per site."""
 
-_BUFFER = {
-    "capacity": ConstantSpec("byte", integer=True),
-    "word": ConstantSpec("bit", integer=True),
-    "read": ConstantSpec("pJ"),
-    "write": ConstantSpec("pJ"),
-    "area": ConstantSpec("mm2"),
-}
-
 
 @COST_MODELS.register("mac-array")
 class MacArray(Target):
@@ -90,37 +85,8 @@ class MacArray(Target):
     """
 
     prices_modes: ClassVar[bool] = True
-    schema: ClassVar[Schema] = {
-        "array": {
-            "rows": ConstantSpec("PE", integer=True),
-            "columns": ConstantSpec("PE", integer=True),
-            "clock": ConstantSpec("MHz"),
-            "operand_bits": ConstantSpec("bit", integer=True),
-            "accumulator_bits": ConstantSpec("bit", integer=True),
-        },
-        "registers": {
-            "output_toggle": ConstantSpec("fJ", zero=True),
-            "input_toggle": ConstantSpec("fJ", zero=True),
-            "timing": ConstantSpec("ns", zero=True),
-        },
-        "weight_buffer": _BUFFER,
-        "activation_buffer": _BUFFER,
-        "accumulator_memory": {
-            "words": ConstantSpec("word", integer=True),
-            "sum_bits": ConstantSpec("bit", integer=True),
-            "word": ConstantSpec("bit", integer=True),
-            "read": ConstantSpec("pJ"),
-            "write": ConstantSpec("pJ"),
-            "add": ConstantSpec("pJ", zero=True),
-            "area": ConstantSpec("mm2"),
-        },
-        "dram": {
-            "word": ConstantSpec("bit", integer=True),
-            "access": ConstantSpec("pJ", zero=True),
-            "access_high": ConstantSpec("pJ", zero=True),
-        },
-    }
-
+    prices_correction: ClassVar[bool] = True
+    schema: ClassVar[Schema] = SCHEMA
     options: ClassVar[Options] = {"pe_source": ("netlist", "yosys"), "schedule": ("tiles", "accelerator")}
 
     def __init__(self, description: Description) -> None:
@@ -152,13 +118,18 @@ class MacArray(Target):
             RegistryError, CircuitError: the catalogue has no such multiplier.
         """
         design, work = self._design(demands), self._work(demands)
+        fix = self._correction(demands)
+        leakage_nw = self.shape.rows * self.shape.columns * design.leakage_nw
+        leakage_nw += fix.leakage_nw(default_library()) if fix else 0.0
         energies = [
-            [*self._array_energies(d, n, design), *self._memory_energies(d, n, t), self._leakage(n.cycles, design)]
+            [*self._array_energies(d, n, design), *self._memory_energies(d, n, t), self._leakage(n.cycles, leakage_nw)]
+            + ([self._correction_energy(d, fix)] if fix else [])
             for d, n, t in work
         ]
         cycles = sum(n.cycles for _, n, _ in work)
         latency = Estimate.point(cycles, "cycles", Basis.MODELLED, self._latency_source())
-        return assemble(demands, COMPONENTS, energies, area_um2=self._area(design), latency_cycles=latency)
+        names = (*COMPONENTS, COMPONENT) if fix else COMPONENTS
+        return assemble(demands, names, energies, area_um2=self._area(design, fix), latency_cycles=latency)
 
     def breakdown(self, demands: Sequence[Demand]) -> Breakdown:
         """The element, and what each site makes the array do.
@@ -282,12 +253,16 @@ class MacArray(Target):
         self._check_clock(where, unit, accumulator_bits)
 
     def _check_clock(self, where: str, unit: Unit, accumulator_bits: int) -> None:
+        delay_ns = pe_design((unit,), accumulator_bits, self._flow).delay_ns
+        self._check_period(f"{where}: an element with {unit.name!r}", delay_ns, "choose a faster multiplier")
+
+    def _check_period(self, what: str, delay_ns: float, remedy: str) -> None:
         period_ns = 1e3 / self.constants.value("array.clock")
-        needed_ns = pe_design((unit,), accumulator_bits, self._flow).delay_ns + self.constants.value("registers.timing")
+        needed_ns = delay_ns + self.constants.value("registers.timing")
         if needed_ns > period_ns:
             raise TargetError(
-                f"{where}: an element with {unit.name!r} needs {needed_ns:.2f} ns, the clock allows {period_ns:.2f}; "
-                f"choose a faster multiplier or set array.clock to {math.floor(1e3 / needed_ns)} MHz or less"
+                f"{what} needs {needed_ns:.2f} ns, the clock allows {period_ns:.2f}; {remedy} or set array.clock to "
+                f"{math.floor(1e3 / needed_ns)} MHz or less"
             )
 
     def _array_energies(self, demand: Demand, n: Counts, design: PeDesign) -> list[Estimate]:
@@ -301,8 +276,7 @@ class MacArray(Target):
         bits_moved = mac.activation_toggles * n.activation_moves + mac.sum_toggles * n.sum_moves
         registers = [
             Estimate.point(mac.register_load_pj * demand.macs, "pJ", basis, source),
-            self.constants.estimate("registers.output_toggle", 1e-3 * bits_moved, "pJ"),
-            self.constants.estimate("registers.input_toggle", 1e-3 * bits_moved, "pJ"),
+            *self._toggles(bits_moved),
         ]
         return [
             Estimate.point(mac.multiplier_pj * demand.macs, "pJ", basis, source),
@@ -343,25 +317,57 @@ class MacArray(Target):
         writes = self.constants.estimate(f"{section}.write", write_bits / word, "pJ")
         return Estimate.total([reads, writes], "pJ")
 
-    def _leakage(self, cycles: int, design: PeDesign) -> Estimate:
-        power_nw = self.shape.rows * self.shape.columns * design.leakage_nw
+    def _leakage(self, cycles: int, power_nw: float) -> Estimate:
         time_us = cycles / self.constants.value("array.clock")
         source = f"cell leakage of the array over the run time; {default_library().name}"
         return Estimate.point(1e-3 * power_nw * time_us, "pJ", Basis.SYNTHESISED, source)
 
-    def _area(self, design: PeDesign) -> Estimate:
+    def _correction(self, demands: Sequence[Demand]) -> Correction | None:
+        """What corrects outputs by a control variate, checked against the clock; None if no site does."""
+        sum_bits = self.constants.count("accumulator_memory.sum_bits")
+        fix = Correction.of(demands, self.shape.rows, self.shape.columns, sum_bits)
+        if fix is not None:
+            where = next(f"site {d.site!r}" for d in demands if d.correction_bits)
+            what = f"{where}: a unit that corrects by sums of {fix.total_bits} bits"
+            self._check_period(what, fix.delay_ns(default_library()), "correct fewer low bits")
+        return fix
+
+    def _correction_energy(self, demand: Demand, fix: Correction) -> Estimate:
+        """The adder column with its memory, and the units below the columns."""
+        if not demand.correction_bits:
+            return Estimate.point(0, "pJ", Basis.MODELLED, "outputs are not corrected here")
+        count, words = fix.operations(demand), fix.words(demand)
+        switching = math.fsum(n * each.switching_pj for n, each in count)
+        toggles = math.fsum(n * each.toggles for n, each in count)
+        clock_pj = 1e-3 * default_library().clock_energy_fj() * math.fsum(n * each.clocked for n, each in count)
+        parts = [
+            Estimate.point(switching + clock_pj, "pJ", Basis.MODELLED, fix.source(demand)),
+            *self._toggles(toggles),
+            self._memory("accumulator_memory", words * fix.total_bits, words * fix.total_bits),
+            self.constants.estimate("accumulator_memory.add", words, "pJ"),
+        ]
+        return Estimate.total(parts, "pJ")
+
+    def _toggles(self, bits: float) -> list[Estimate]:
+        """Register bits that change, at their outputs and at their inputs."""
+        return [self.constants.estimate(f"registers.{side}_toggle", 1e-3 * bits, "pJ") for side in ("output", "input")]
+
+    def _area(self, design: PeDesign, fix: Correction | None) -> Estimate:
         elements = self.shape.rows * self.shape.columns
         names, mapped = ", ".join(design.elements), self._netlist
         source = f"{elements} elements ({names}): cell areas of the {mapped}s, no wiring; {default_library().name}"
-        return Estimate.total(
-            [
-                Estimate.point(elements * design.area_um2, "um2", Basis.SYNTHESISED, source),
-                self.constants.estimate("weight_buffer.area", 1e6, "um2"),
-                self.constants.estimate("activation_buffer.area", 1e6, "um2"),
-                self.constants.estimate("accumulator_memory.area", 1e6 * self.shape.columns, "um2"),
-            ],
-            "um2",
-        )
+        memories = self.shape.columns + (fix is not None)
+        parts = [
+            Estimate.point(elements * design.area_um2, "um2", Basis.SYNTHESISED, source),
+            self.constants.estimate("weight_buffer.area", 1e6, "um2"),
+            self.constants.estimate("activation_buffer.area", 1e6, "um2"),
+            self.constants.estimate("accumulator_memory.area", 1e6 * memories, "um2"),
+        ]
+        if fix is not None:
+            beside = fix.area_um2(default_library())
+            words = f"{fix.parts}: cell areas of netlists, no wiring; {default_library().name}"
+            parts.append(Estimate.point(beside, "um2", Basis.SYNTHESISED, words))
+        return Estimate.total(parts, "um2")
 
     @property
     def _netlist(self) -> str:

@@ -215,9 +215,7 @@ def test_targets_that_do_not_price_modes_refuse_them(network):
         prices_modes = False
 
     blind = Blind(load_target("mac-array-45nm").constants)
-    with pytest.raises(
-        TargetError, match="'layer0' has filters in 2 modes, which target .* cannot price"
-    ):
+    with pytest.raises(TargetError, match=r"'layer0' has filters in 2 modes, which target .* cannot price"):
         blind.cost(with_modes(network, ("dadda8", 8, 0.5), ("optrunc8_2", 8, 0.5)))
 
 
