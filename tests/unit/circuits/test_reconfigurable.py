@@ -20,6 +20,7 @@ from laxity.circuits.wide import ComposedMultiplier
 from laxity.core.errors import CircuitError, ToolError
 from laxity.eda.store import Store
 from laxity.eda.tools import find
+from laxity.testing import check_multiplier
 
 GATED = [f"gated8_{ka}_{kb}" for ka, kb in itertools.product(range(5), repeat=2)]
 COLUMNS = [f"gatedcol8_{k}" for k in range(9)]
@@ -212,3 +213,8 @@ def test_tables_of_an_fpga_are_those_of_the_unit(tmp_path):
     indices = [f.energy_index["uniform"] for f in found]
     assert indices == sorted(indices, reverse=True)
     assert indices[-1] < 0.7 * indices[0]
+
+
+@pytest.mark.parametrize("name", ["gated8_2_3", "gatedcol8_5", "gated4s_1_0", "gatedcol4s_3", "gated2_1_1"])
+def test_modes_pass_the_checks_of_multipliers(name):
+    check_multiplier(name)
