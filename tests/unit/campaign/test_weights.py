@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,7 @@ from laxity.sites.prepare import prepare
 
 SAMPLES = 12
 
-PLANS = {
+PLANS: dict[str, tuple[dict[str, Any], ...]] = {
     "integers": ({"kind": "integer"},),
     "4-bit weights": ({"kind": "integer", "weight_bits": 4},),
     "affine": ({"kind": "integer", "weight_scheme": "affine", "input_scheme": "affine"},),
