@@ -200,9 +200,9 @@ def _totals(cost: Cost) -> dict[str, Any]:
 def circuits_of(plan: Plan) -> dict[str, list[str]]:
     """Circuits named by a plan, with the sites that use them."""
     found: dict[str, list[str]] = {}
-    for site, slot, choice in plan:
-        if slot is Slot.MULTIPLIER:
-            found.setdefault(str(choice.to_json()["name"]), []).append(site)
+    for site, _, choice in plan:
+        for name in choice.circuits_used():
+            found.setdefault(name, []).append(site)
     return found
 
 

@@ -26,9 +26,8 @@ class Approximation:
 
     A subclass is a frozen dataclass whose fields are plain JSON values. It states `kind` and `slot`, checks its
     parameters in ``__post_init__`` (calling this class's first, and raising `PlanError`), and overrides the hooks that
-    concern it:
-    `restructure` changes shapes of the model, `attach` fills the slot of emulated layers, `demand` says what
-    the hardware saves, `candidates` proposes search values.
+    concern it: `check` refuses sites, `restructure` changes shapes of the model, `attach` fills the slot of emulated
+    layers, `demand` says what the hardware saves, `candidates` proposes search values.
     """
 
     kind: ClassVar[str]
@@ -56,6 +55,17 @@ class Approximation:
     def label(self) -> str:
         """A few characters for tables and charts."""
         return self.kind
+
+    def check(self, site: Site) -> None:
+        """Raise where this very choice cannot be made at `site`, as it is in the unapproximated model.
+
+        Raises:
+            PlanError: it cannot; names the site and the remedy.
+        """
+
+    def circuits_used(self) -> tuple[str, ...]:
+        """Catalogue names of the multipliers that this choice needs; none for techniques that choose no multiplier."""
+        return ()
 
     def restructure(self, context: BuildContext, sites: Sequence[Site]) -> None:
         """Change shapes of ``context.model`` in place; `sites` are those that carry this very choice."""

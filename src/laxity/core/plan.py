@@ -177,10 +177,10 @@ class Plan:
         ]
 
     def check(self, sites: Sequence[Site]) -> None:
-        """Check that every choice names a known site and a slot that the site has.
+        """Check that every choice names a known site and a slot that the site has, and can be made there.
 
         Raises:
-            PlanError: names the site, and the nearest known name or the slots it has.
+            PlanError: names the site, and the nearest known name, the slots it has, or why the choice cannot be made.
         """
         known = {s.name: s for s in sites}
         for name, slot, choice in self.choices:
@@ -189,6 +189,7 @@ class Plan:
             if slot not in known[name].slots:
                 have = ", ".join(s.value for s in known[name].slots) or "none"
                 raise PlanError(f"site {name!r} has no slot {slot.value!r} for {choice.kind!r}; it has: {have}")
+            choice.check(known[name])
 
     @staticmethod
     def assign(

@@ -27,6 +27,7 @@ from laxity.kernels import (
 )
 from laxity.kernels.call import Layer, observed
 from laxity.kernels.represent import represent
+from laxity.techniques.context import KEPT
 from laxity.techniques.data.operands import Operands, WeightCoder
 
 
@@ -45,7 +46,6 @@ class EmulatedLayer(Slots):
         bias: float32 (outputs,) or None.
         form: what the layer is shaped like.
         gain: float32 (outputs,), correction of the output scale found by re-estimation; 1 otherwise.
-        kept: original output channels that are left, or None for all.
         forced_codes: weight codes to use instead of those of the weight (faults in memory), or None.
     """
 
@@ -63,12 +63,16 @@ class EmulatedLayer(Slots):
         self.channel_axis = 1 if self.form.transposed else 0
         outputs = self.weight.shape[1] * self.form.groups if self.form.transposed else self.weight.shape[0]
         self.register_buffer("gain", torch.ones(outputs))
-        self.kept: list[int] | None = None
         self.forced_codes: Tensor | None = None
         self._given: Tensor | None = None
         self._cached: tuple[Products, Tensor, WeightOperand] | None = None
         self._prepared: Prepared | None = None
         self._takes: tuple[torch.Size, Accepted] | None = None
+
+    @property
+    def outputs(self) -> int:
+        """Number of output channels."""
+        return len(self.gain)
 
     def used_weight(self) -> Tensor:
         """The weight after the STRUCTURE slot, same shape as `weight`."""
@@ -335,14 +339,14 @@ class EmulatedLayer(Slots):
         return values.repeat(self.form.groups) if shared else values
 
     def facts(self) -> dict[str, float]:
-        """Figures that demands need: stored weights whose value is not zero."""
-        weight = self.used_weight()
+        """Figures that demands need: stored weights whose value is not zero, and output channels that pruning left."""
+        weight, kept = self.used_weight(), {f"{KEPT}{channel}": 1.0 for channel in self.kept or ()}
         if self.operand is None or not isinstance(self.operand.weight, WeightCoder):
-            return {"weight_nonzeros": float(torch.count_nonzero(weight))}
+            return {"weight_nonzeros": float(torch.count_nonzero(weight)), **kept}
         coder = self.operand.weight
         scale, zero = coder.scale_and_zero(weight)
         value = coder.represent(weight, coder.codes(weight, scale, zero), scale, zero)
-        return {"weight_nonzeros": float(torch.count_nonzero(value))}
+        return {"weight_nonzeros": float(torch.count_nonzero(value)), **kept}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave caches out of copies and pickles."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from laxity.circuits.wide import Core
 from laxity.core.demand import IntArray, OperandTrace
 from laxity.core.seeds import stream
 from laxity.emulate.build import emulated
 from laxity.emulate.layer import EmulatedLayer
 from laxity.emulate.slots import Slots
 from laxity.techniques.data.operands import ScalarProduct, WeightCoder
+from laxity.techniques.hardware.arrangement import Arrangement
 
 SEGMENTS = 64
 STEPS = 33
@@ -34,15 +38,14 @@ def operand_traces(model: nn.Module, inputs: Tensor, *, seed: int, tile_rows: in
         seed: root seed.
         tile_rows: rows of the array, over which partial sums run.
     """
-    found = {m: _scalar(m) for m in emulated(model)}
-    layers = {layer: scalar for layer, scalar in found.items() if scalar is not None}
+    layers = {m: scalars for m in emulated(model) if (scalars := _scalars(m))}
     for layer in layers:
         layer.taken = []
     try:
         model(inputs[:TRACE_SAMPLES])
         return {
-            layer.site.name: _cut(layer, scalar, layer.taken, seed, tile_rows)
-            for layer, scalar in layers.items()
+            layer.site.name: _cut(layer, scalars, layer.taken, seed, tile_rows)
+            for layer, scalars in layers.items()
             if layer.taken
         }
     finally:
@@ -50,17 +53,33 @@ def operand_traces(model: nn.Module, inputs: Tensor, *, seed: int, tile_rows: in
             layer.taken = None
 
 
-def _scalar(layer: Slots) -> ScalarProduct | None:
-    return None if layer.operand is None else layer.operand.scalar(layer.multiplier, layer.site.name)
+def _scalars(layer: Slots) -> list[ScalarProduct]:
+    """Single products of each output channel, or of all; none where there are no traces.
+
+    A trace holds operands as they enter one width of circuits.
+    """
+    operand, multiplier, name = layer.operand, layer.multiplier, layer.site.name
+    if operand is None:
+        return []
+    if isinstance(multiplier, Arrangement):
+        cores: list[Core | None] = [multiplier.core_of(output) for output in range(layer.outputs)]
+    else:
+        cores = [multiplier]
+    made = {core: operand.scalar(core, name) for core in dict.fromkeys(cores)}
+    found = [scalar for core in cores if (scalar := made[core]) is not None]
+    alike = len(found) == len(cores) and len({scalar.shifts for scalar in found}) == 1
+    return found if alike else []
 
 
-def _cut(layer: Slots, scalar: ScalarProduct, taken: list[Tensor], seed: int, tile_rows: int) -> OperandTrace:
+def _cut(
+    layer: Slots, scalars: Sequence[ScalarProduct], taken: list[Tensor], seed: int, tile_rows: int
+) -> OperandTrace:
     if isinstance(layer, EmulatedLayer):
         columns, weights = _matrix_form(layer, _joined(taken))
     else:
         columns, weights = _batches(_joined(taken[::2]), _joined(taken[1::2]))
     groups, positions, reduction = columns.shape
-    outputs = weights.shape[1]
+    outputs, shifts = weights.shape[1], scalars[0].shifts
     rng = stream(seed, "operands", layer.site.name)
     draws = rng.random((SEGMENTS, 4))
     scaled = (draws * [groups, outputs, reduction, max(1, positions - STEPS + 1)]).astype(np.int64)
@@ -74,8 +93,9 @@ def _cut(layer: Slots, scalar: ScalarProduct, taken: list[Tensor], seed: int, ti
         window = columns[g][rows, top : k + 1]
         column = weights[g, n, top : k + 1]
         activations[i], chosen[i] = window[:, -1], column[-1]
+        scalar = scalars[(g * outputs + n) * len(scalars) // (groups * outputs)]  # taps of an output follow each other
         sums[i] = scalar.compute(window[:, :-1], column[None, :-1]).sum(1)
-    activations, chosen = activations << scalar.shifts[0], chosen << scalar.shifts[1]
+    activations, chosen = activations << shifts[0], chosen << shifts[1]
     return OperandTrace(
         np.abs(activations), (activations < 0).astype(np.int64), np.abs(chosen), (chosen < 0).astype(np.int64), sums
     )

@@ -7,13 +7,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from laxity.circuits.wide import Core
 from laxity.core.errors import PlanError
 from laxity.core.op import Site
 from laxity.emulate.observe import Observer
 from laxity.emulate.straight import Operation
 from laxity.kernels import Accumulator, Products, opaque
 from laxity.techniques.data.operands import Operands
+from laxity.techniques.hardware.arrangement import Circuits, products_of
 
 
 class GradientRule(Protocol):
@@ -37,7 +37,8 @@ class Slots(nn.Module):
     Attributes:
         structure: map from the stored to the used weight, or None.
         operand: coders of both operands, or None for float32.
-        multiplier: circuit of every product, or None for the exact one.
+        multiplier: circuit of every product, or an arrangement of circuits; None for the exact one.
+        kept: original output channels that are left, or None for all.
         kernel_number: of the kernel, for operators.
         accumulator: how products are added, or None for exact sums.
         gradient: how gradients are found where there is a multiplier; None for straight-through gradients. Set for a
@@ -46,13 +47,14 @@ class Slots(nn.Module):
 
     structure: nn.Module | None
     operand: Operands | None
-    multiplier: Core | None
+    multiplier: Circuits | None
     accumulator: Accumulator | None
     gradient: GradientRule | None = None
 
     def __init__(self, site: Site) -> None:
         super().__init__()
         self.site = site
+        self.kept: list[int] | None = None
         self.structure = None
         self.operand = None
         self.multiplier = None
@@ -62,6 +64,11 @@ class Slots(nn.Module):
         self._chosen: tuple[Products, float] | None = None
         self.kernel_number = -1
         self.register_load_state_dict_post_hook(_choose_again)
+
+    @property
+    def outputs(self) -> int:
+        """Number of output channels; 0 where there are none."""
+        return 0
 
     def facts(self) -> dict[str, float]:
         """Figures that demands need and only the built operation knows; a product of activations stores nothing."""
@@ -79,7 +86,7 @@ class Slots(nn.Module):
         if self.operand is None:
             raise PlanError(f"site {self.site.name!r} computes in floating point; give it an OPERAND choice")
         if not torch.compiler.is_compiling() or self._chosen is None:
-            chosen = self.operand.products(self.multiplier, self.accumulator, self.site.name)
+            chosen = products_of(self.operand, self.multiplier, self.accumulator, self.site.name)
             if self._chosen is None or self._chosen[0] is not chosen[0]:
                 self.kernel_number = opaque.number_of(chosen[0])
             self._chosen = chosen

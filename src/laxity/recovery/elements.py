@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from laxity.circuits.wide import Core
 from laxity.core.errors import PlanError
 from laxity.kernels import Products
 from laxity.recovery.observation import FloatArray, SiteObservation
 from laxity.techniques.data.codes import IntegerOperands
 from laxity.techniques.data.operands import Operands
+from laxity.techniques.hardware.arrangement import Arrangement, Circuits, products_of, single
 
 WIDEST_TABLE = 1 << 20
 """Most entries of an element table."""
@@ -38,13 +38,15 @@ class ElementErrors:
     kernel: tuple[Products, float]
 
     @classmethod
-    def of(cls, operand: Operands, multiplier: Core | None, site: str) -> ElementErrors:
+    def of(cls, operand: Operands, multiplier: Circuits | None, site: str) -> ElementErrors:
         """The errors of a multiplier at a site; without one, of exact products.
 
         Raises:
-            PlanError: the codes are no whole numbers, are too many for a table, or do not fit the multiplier.
+            PlanError: the codes are no whole numbers, are too many for a table, or do not fit the multiplier; or there
+                is more than one circuit.
         """
-        scalar = operand.scalar(multiplier, site)
+        core = single(multiplier, site, "tables of errors")
+        scalar = operand.scalar(core, site)
         if scalar is None or not isinstance(operand, IntegerOperands):
             raise PlanError(
                 f"site {site!r} has no product of two whole-number codes in one step; errors are tabled for integer "
@@ -58,7 +60,7 @@ class ElementErrors:
                 "of at most 10 bits"
             )
         table = scalar.compute(x, w) * 2.0 ** -sum(scalar.shifts) - x * w
-        return cls(table, (low, high), (least, most), operand.products(multiplier, None, site))
+        return cls(table, (low, high), (least, most), operand.products(core, None, site))
 
     @property
     def exact(self) -> bool:
@@ -89,3 +91,15 @@ def sums_by(kernel: tuple[Products, float], seen: SiteObservation) -> Tensor:
     if len(seen.left) == 1:  # kernels take a single matrix more quickly without a batch
         return products.matmul(seen.left[0], seen.right[0])[None].double() * unshift
     return products.matmul(seen.left, seen.right).double() * unshift
+
+
+def errors_of_sums(seen: SiteObservation, multiplier: Circuits | None) -> Tensor:
+    """Errors of the sums at the sampled outputs of a site: float64 (matrices, places, columns).
+
+    Raises:
+        PlanError: as `ElementErrors.of`, but several circuits may share the columns.
+    """
+    if not isinstance(multiplier, Arrangement):
+        return ElementErrors.of(seen.operand, multiplier, seen.site).sums(seen)
+    kernel = products_of(seen.operand, multiplier, None, seen.site)
+    return sums_by(kernel, seen) - seen.left.double() @ seen.right.double()

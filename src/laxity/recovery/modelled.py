@@ -9,18 +9,18 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
-from laxity.circuits.wide import Core
 from laxity.core.errors import PlanError
 from laxity.core.seeds import derive
 from laxity.emulate.accept import refuse_tracing
 from laxity.emulate.layer import EmulatedLayer
 from laxity.emulate.slots import Slots
 from laxity.recovery.correction import Corrected, Line, straight
-from laxity.recovery.elements import ElementErrors
+from laxity.recovery.elements import errors_of_sums
 from laxity.recovery.observation import Observation, SiteObservation
 from laxity.recovery.observe import PATCHES, coded, exact_products, observe
 from laxity.recovery.regression import ErrorModel, fit
 from laxity.techniques.data.codes import IntegerOperands, WeightCode
+from laxity.techniques.hardware.arrangement import Circuits
 
 
 def error_models(
@@ -43,7 +43,7 @@ def error_models(
         per_kernel: one model per kernel instead of one per site.
 
     Raises:
-        DataError, PlanError: as `observe` and `ElementErrors.of`.
+        DataError, PlanError: as `observe` and `errors_of_sums`.
     """
     if not isinstance(observed, Observation):
         observed = observe(model, observed, seed=seed, patches=patches, approximate=True)
@@ -51,9 +51,8 @@ def error_models(
     return {name: _fitted(observed.sites[name], multiplier, per_kernel) for name, multiplier in sites.items()}
 
 
-def _fitted(seen: SiteObservation, multiplier: Core | None, per_kernel: bool) -> ErrorModel:
-    errors = ElementErrors.of(seen.operand, multiplier, seen.site)
-    return fit(errors.sums(seen), seen, per_kernel=per_kernel)
+def _fitted(seen: SiteObservation, multiplier: Circuits | None, per_kernel: bool) -> ErrorModel:
+    return fit(errors_of_sums(seen, multiplier), seen, per_kernel=per_kernel)
 
 
 class Modelled:
@@ -64,7 +63,9 @@ class Modelled:
         models: the error model of each site.
     """
 
-    def __init__(self, model: nn.Module, multipliers: Mapping[str, Core | None], hooks: Mapping[str, _Error]) -> None:
+    def __init__(
+        self, model: nn.Module, multipliers: Mapping[str, Circuits | None], hooks: Mapping[str, _Error]
+    ) -> None:
         self.model = model
         self._multipliers, self._hooks = multipliers, hooks
 

@@ -11,8 +11,12 @@ from torch import Tensor, nn
 from laxity.core.op import Site
 
 if TYPE_CHECKING:
-    from laxity.circuits.wide import Core
     from laxity.kernels import Accumulator
+    from laxity.techniques.hardware.arrangement import Circuits
+
+
+KEPT = "kept:"
+"""Facts of a site that lost channels hold an entry with this prefix for every original channel that is left."""
 
 
 class WeightTransform(Protocol):
@@ -29,16 +33,22 @@ class Layer(Protocol):
         site: the place in the original model.
         weight: trainable float32 weight in the layout of the layer type.
         channel_axis: axis of `weight` that runs over output channels.
+        kept: original output channels that are left, or None for all.
         structure, operand, multiplier, accumulator: contents of the slots; None means exact.
     """
 
     site: Site
     weight: Any
     channel_axis: int
+    kept: list[int] | None
     structure: Any
     operand: Any
-    multiplier: Core | None
+    multiplier: Circuits | None
     accumulator: Accumulator | None
+
+    @property
+    def outputs(self) -> int:
+        """Number of output channels; 0 where there are none."""
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from laxity.core.approximation import TECHNIQUES, Approximation
 from laxity.core.demand import Demand
 from laxity.core.errors import LaxityError, PlanError, TargetError
+from laxity.core.op import Site
 from laxity.core.plan import Plan
 from laxity.core.seeds import derive
 from laxity.core.serial import canonical, to_json
@@ -28,6 +29,7 @@ from laxity.targets import load_target
 
 _SAMPLES = 24
 _TARGET = "mac-array-45nm"
+_MAY_BE_NONE = {"index_bits", "fraction_bits", "correction_bits"}
 _FAILURES = (RuntimeError, ValueError, TypeError, KeyError, AttributeError, IndexError, ZeroDivisionError, LaxityError)
 
 
@@ -63,7 +65,8 @@ def check_technique(technique: type[Approximation] | Approximation) -> None:
     wherever a search would, and the strongest must change something.
 
     Args:
-        technique: the class, with candidates to check; or one instance, applied wherever its slot exists.
+        technique: the class, with candidates to check; or one instance, applied wherever its slot exists and its own
+            ``check`` accepts the site.
 
     Raises:
         PlanError: lists every property that does not hold.
@@ -128,10 +131,10 @@ def _plans(
     """Plans to try, and what is wrong with the choices they are made of."""
     base = base_plan(network)
     if isinstance(technique, Approximation):
-        sites = [s for s in network.sites if kind.slot in s.slots]
+        sites = [s for s in network.sites if kind.slot in s.slots and _suits(technique, s)]
         offered = [s for s in sites if kind.candidates(s)] or sites
         if not offered:
-            return [], [f"no site of the example network has the slot {kind.slot.value!r}"]
+            return [], [f"no site of the example network has the slot {kind.slot.value!r} and suits {technique}"]
         plan = base
         for site in offered:
             plan = plan.with_(site.name, technique)
@@ -145,6 +148,15 @@ def _plans(
     ends = [[1] * len(space.variables), [len(v.candidates) - 1 for v in space.variables]]
     choices: Sequence[Approximation] = list(dict.fromkeys(proposed))
     return list(dict.fromkeys(space.plan(g) for g in ends)), [p for c in choices for p in _choice_problems(c)]
+
+
+def _suits(choice: Approximation, site: Site) -> bool:
+    """Whether a choice can be made at a site."""
+    try:
+        choice.check(site)
+    except PlanError:
+        return False
+    return True
 
 
 def _named(plan: Plan, slot: Slot) -> str:
@@ -231,7 +243,7 @@ def _demand_problems(model: nn.Module, plan: Plan, *, must_price: bool) -> Itera
 def _figure_problems(demand: Demand) -> Iterator[str]:
     for entry in dataclasses.fields(demand):
         value = getattr(demand, entry.name)
-        low = 1 if entry.name.endswith("_bits") and entry.name not in {"index_bits", "fraction_bits"} else 0
+        low = 1 if entry.name.endswith("_bits") and entry.name not in _MAY_BE_NONE else 0
         if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= low):
             yield f"demand of {demand.site!r}: {entry.name} is {value}; it must be at least {low}"
     if demand.weight_nonzeros > demand.weight_elements:

@@ -19,6 +19,7 @@ from laxity.kernels import Accumulator
 from laxity.kernels.accumulators import AdderAccumulator, CurableAccumulator
 from laxity.kernels.analysis import IntArray, reduce_table, signed_table
 from laxity.techniques.data.codes import IntegerOperands, WeightCode
+from laxity.techniques.hardware.arrangement import single
 
 _SLACK, _BIAS_SLACK = 1 / 8, 1 / 256
 """How far a result may be off, in codes or as a fraction of the bias, where that asks for a coarser unit than the sums
@@ -75,7 +76,7 @@ def read_layer(name: str, layer: EmulatedLayer, source: Code) -> Layer:
     assert isinstance(operand, IntegerOperands)  # as `site_code` has checked
     coder = operand.weight
     assert isinstance(coder, WeightCode)  # layers with a weight have such codes
-    circuit = operand.circuit(layer.multiplier)
+    circuit = operand.circuit(single(layer.multiplier, name, "integer-only networks and the accelerator"))
     if not isinstance(circuit, Multiplier):
         raise PlanError(
             f"site {name!r} multiplies by {circuit.name!r}, which has no table of its own; integer-only networks need "

@@ -12,7 +12,7 @@ from laxity.core.errors import PlanError
 from laxity.emulate.layer import EmulatedLayer
 from laxity.emulate.slots import Slots
 from laxity.emulate.straight import Native, Operation
-from laxity.recovery.elements import ElementErrors
+from laxity.recovery.elements import errors_of_sums
 from laxity.recovery.gradients.gradient import GRADIENTS, Gradient
 from laxity.recovery.gradients.site import SiteGradient, Wanted, operands_of, right_scale_and_zero
 from laxity.recovery.observation import SiteObservation
@@ -47,8 +47,8 @@ class ErrorSlope(Gradient):
         """See `Gradient.at`; straight-through where the error does not depend on the sum."""
         if seen is None:
             raise PlanError(f"the error model of site {layer.site.name!r} needs operands; give inputs to observe")
-        errors = ElementErrors.of(operands_of(layer), layer.multiplier, layer.site.name)
-        model = fit(errors.sums(seen), seen, per_kernel=self.per_kernel)
+        operands_of(layer)
+        model = fit(errors_of_sums(seen, layer.multiplier), seen, per_kernel=self.per_kernel)
         return ErrorSlopeAtSite(layer, model) if bool(model.slope.any()) else None
 
 

@@ -20,6 +20,7 @@ from laxity.recovery.gradients.factors import Factors, factorise
 from laxity.recovery.gradients.site import SiteGradient, Wanted, operands_of, right_scale_and_zero
 from laxity.recovery.observation import FloatArray
 from laxity.techniques.data.codes import WeightCode
+from laxity.techniques.hardware.arrangement import single
 
 _UNFELT = 1e-9
 
@@ -51,7 +52,7 @@ class ProductTable:
         operand, name = operands_of(layer), layer.site.name
         errors = ElementErrors.of(operand, layer.multiplier, name)
         left, right = (np.arange(low, high + 1.0) for low, high in (errors.left, errors.right))
-        shifts = operand.shifts(operand.circuit(layer.multiplier), name)
+        shifts = operand.shifts(operand.circuit(single(layer.multiplier, name, "tables of errors")), name)
         return cls(name, errors.table + left[:, None] * right, left, right, shifts)
 
 

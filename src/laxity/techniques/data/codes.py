@@ -19,6 +19,7 @@ from laxity.kernels.weights import code_rows, represent_weights
 from laxity.kernels.wide import integer_products
 from laxity.techniques.data.operands import InputCoder, Operands, ScalarProduct, WeightCoder, straight_through
 from laxity.techniques.data.ranges import input_limits, weight_ratio
+from laxity.techniques.hardware.arrangement import Arrangement, Circuits
 
 
 class ActivationCode(InputCoder):
@@ -201,8 +202,14 @@ class IntegerOperands(Operands):
     input: ActivationCode
     weight: WeightCode | ActivationCode
 
-    def circuit(self, multiplier: Core | None) -> Core:
-        """The multiplier of every product; the exact one where none is given."""
+    def circuit(self, multiplier: Circuits | None) -> Core:
+        """The multiplier of every product; the exact one where none is given.
+
+        Raises:
+            PlanError: there is more than one, see `laxity.techniques.hardware.arrangement.single`.
+        """
+        if isinstance(multiplier, Arrangement):
+            raise PlanError(f"one circuit was to make all products of a site that has {multiplier.describe()}")
         if multiplier is not None:
             return multiplier
         return exact_multiplier(max(self.input.bits, self.weight.bits))

@@ -81,6 +81,11 @@ class WeightCoder(nn.Module, ABC):
         return f"{self.bits}-bit {'sign-magnitude' if self.symmetric else 'unsigned'} integers"
 
     @property
+    def uniform(self) -> bool:
+        """Whether all weights are stored in words of `bits` bits; otherwise those of some filters have fewer."""
+        return True
+
+    @property
     def finite(self) -> bool:
         """Whether every stored word is a finite number."""
         return True

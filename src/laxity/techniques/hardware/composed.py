@@ -62,3 +62,7 @@ class ComposedProduct(Approximation):
     def demand(self, demand: Demand, facts: Mapping[str, float]) -> Demand:
         """The circuit of the parts, which several steps or instances share."""
         return replace(demand, multiplier=self.name, arithmetic=f"integer products composed of {self.name}")
+
+    def circuits_used(self) -> tuple[str, ...]:
+        """See `Approximation.circuits_used`."""
+        return (self.name,)

@@ -64,6 +64,10 @@ class CircuitMultiplier(Approximation):
         """Another circuit in the processing element."""
         return replace(demand, multiplier=self.name)
 
+    def circuits_used(self) -> tuple[str, ...]:
+        """See `Approximation.circuits_used`."""
+        return (self.name,)
+
     def errors(self) -> tuple[float, ...]:
         """Mean, mean relative and worst error, and the error where an operand is zero."""
         found = catalogue.get(self.name).metrics()
