@@ -18,6 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 MAY_IMPORT = {
     "core": set(),
+    "statistics": {"core"},
     "eda": {"core"},
     "circuits": {"core", "eda"},
     "faults": {"core"},
@@ -35,9 +36,9 @@ MAY_IMPORT = {
 CHAIN = ("techniques", "emulate", "relevance", "recovery", "evaluation", "campaign", "search", "artifacts", "cli")
 """The packages above: each may import those before it, what those may import, and `ALSO`."""
 
-ALSO = {"evaluation": {"targets", "faults"}, "search": {"run"}, "artifacts": {"rtl"}, "cli": {"eda"}}
+ALSO = {"evaluation": {"targets", "faults", "statistics"}, "search": {"run"}, "artifacts": {"rtl"}, "cli": {"eda"}}
 
-WITHOUT_TORCH = ("core", "eda", "circuits", "targets", "faults", "rtl", "run")
+WITHOUT_TORCH = ("core", "statistics", "eda", "circuits", "targets", "faults", "rtl", "run")
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60
 MAX_DIGITS_BYTES = 200_000
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}
