@@ -151,6 +151,11 @@ class Demand:
         )
 
     @property
+    def widest_weight_bits(self) -> int:
+        """Bits of the weights of the mode that keeps most of them: the width of the codes that all modes share."""
+        return max([self.weight_bits, *(mode.weight_bits for mode in self.modes)])
+
+    @property
     def mean_weight_bits(self) -> float:
         """Bits of a stored weight, the mean over the weights of all modes."""
         if self.modes:

@@ -104,7 +104,7 @@ class Correction:
         low = max(demand.correction_bits for demand in correcting)
         column = max(_sum_bits(demand, min(demand.reduction, rows)) for demand in correcting)
         total = max(_sum_bits(demand, demand.reduction) for demand in correcting)
-        constant = max(demand.weight_bits for demand in correcting)
+        constant = max(demand.widest_weight_bits for demand in correcting)
         output = processing_element(_multiplier(total, constant), sum_bits)
         return Correction(rows, columns, low, column, total, _adder(column, low), output)
 
@@ -191,7 +191,7 @@ class Correction:
         return OperandTrace(
             activations=(counts * np.arange(shares.size)).sum(-1, dtype=np.int64),
             activation_signs=np.zeros(shape, dtype=np.int64),
-            weights=generator.integers(0, 1 << demand.weight_bits, _SEGMENTS),
+            weights=generator.integers(0, 1 << demand.widest_weight_bits, _SEGMENTS),
             weight_signs=generator.integers(0, 2, _SEGMENTS),
             partial_sums=generator.choice(base.partial_sums.ravel(), shape),
         )
@@ -204,7 +204,7 @@ def _check(demand: Demand, sum_bits: int) -> None:
             f"{where}: correction_bits is {demand.correction_bits}, and inputs have {demand.input_bits} bits; use 1 to "
             f"{demand.input_bits}"
         )
-    needed = _sum_bits(demand, demand.reduction) + demand.weight_bits
+    needed = _sum_bits(demand, demand.reduction) + demand.widest_weight_bits
     if needed >= sum_bits:
         raise TargetError(
             f"{where}: a correction has up to {needed} bits, and stored sums have {sum_bits}; correct fewer low bits, "
@@ -219,7 +219,7 @@ def _sum_bits(demand: Demand, terms: int) -> int:
 def _operands(demand: Demand, rows: int) -> OperandTrace:
     if demand.trace is not None:
         return demand.trace
-    return uniform_trace(demand.input_bits, demand.weight_bits, rows)
+    return uniform_trace(demand.input_bits, demand.widest_weight_bits, rows)
 
 
 def _shift(demand: Demand) -> int:

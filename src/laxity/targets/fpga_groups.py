@@ -200,7 +200,7 @@ class FpgaMacGroups(Target):
         units = [[unit_of(part.demand) for part in mode_parts(d)] for d in demands]
         widths: dict[tuple[int, int, bool], list[int]] = {}
         for position, demand in enumerate(demands):
-            widths.setdefault((demand.input_bits, demand.weight_bits, is_bfloat(demand)), []).append(position)
+            widths.setdefault((demand.input_bits, demand.widest_weight_bits, is_bfloat(demand)), []).append(position)
         separate = [self._group([demands[i] for i in g], [units[i] for i in g]) for g in widths.values()]
         found = [a for groups in (separate, [self._group(demands, units)]) if (a := self._fitting(groups))]
         if not found:

@@ -178,7 +178,7 @@ class MacArray(Target):
         overestimate. Never wider than the array's limit or than the demand asks for.
         """
         terms = min(demand.reduction, self.shape.rows)
-        operand_bits = demand.input_bits + demand.weight_bits + demand.fraction_bits
+        operand_bits = demand.input_bits + demand.widest_weight_bits + demand.fraction_bits
         needed = exact_sum_bits(demand, operand_bits, terms)
         if demand.accumulation is not None:
             return needed

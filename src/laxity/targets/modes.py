@@ -32,7 +32,8 @@ class ModePart:
     Attributes:
         share: of all products of the site.
         demand: of the site, with the multiplier of this mode and without other modes.
-        stored_bits: bits that weights of this mode are stored in; `Demand.weight_bits` is the width of their codes.
+        stored_bits: bits that weights of this mode are stored in; `Demand.weight_bits` is the width of the codes that
+            all modes of the site share.
     """
 
     share: float
@@ -67,10 +68,9 @@ def mode_parts(demand: Demand) -> tuple[ModePart, ...]:
     for mode in demand.modes:
         if not 0 < mode.share <= 1 + _SHARES:
             raise TargetError(f"{where}: mode {mode.multiplier!r} has share {mode.share}; give fractions above 0")
-        if not 1 <= mode.weight_bits <= demand.weight_bits:
+        if mode.weight_bits < 1:
             raise TargetError(
-                f"{where}: mode {mode.multiplier!r} stores weights in {mode.weight_bits} bits, and the codes have "
-                f"{demand.weight_bits}; use 1 to {demand.weight_bits}"
+                f"{where}: mode {mode.multiplier!r} has weights of {mode.weight_bits} bits; give 1 or more"
             )
     total = math.fsum(mode.share for mode in demand.modes)
     if abs(total - 1) > _SHARES:
@@ -135,7 +135,7 @@ def site_energy(demand: Demand, elements: Mapping[str, ProcessingElement], rows:
 
 def _in_mode(demand: Demand, multiplier: str) -> Demand:
     words = f"integer products composed of {multiplier}" if is_composed(demand) else demand.arithmetic
-    return replace(demand, multiplier=multiplier, arithmetic=words, modes=())
+    return replace(demand, multiplier=multiplier, weight_bits=demand.widest_weight_bits, arithmetic=words, modes=())
 
 
 def _mean(energies: Sequence[MacEnergy], shares: Sequence[float]) -> MacEnergy:

@@ -159,7 +159,7 @@ class SpatialArrayModel(Target):
         Raises:
             RegistryError, CircuitError: the demand names an adder that the catalogue does not have.
         """
-        operand_bits = demand.input_bits + demand.weight_bits + demand.fraction_bits
+        operand_bits = demand.input_bits + demand.widest_weight_bits + demand.fraction_bits
         needed = exact_sum_bits(demand, operand_bits, demand.reduction)
         return needed if demand.accumulation is not None else min(demand.accumulator_bits, needed)
 

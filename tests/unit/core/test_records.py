@@ -160,5 +160,6 @@ def test_weights_of_several_modes_take_the_mean_of_their_bits(make_site):
     """Half of 108 weights in 8 bits, the other half in 4; indices stay as wide as they are."""
     demand = replace(Demand.of(make_site("x")), modes=(Mode("dadda8", 8, 0.5), Mode("gated8_0_4", 4, 0.5)))
     assert demand.mean_weight_bits == 6.0
+    assert (demand.widest_weight_bits, replace(demand, weight_bits=4).widest_weight_bits) == (8, 8)
     assert demand.weight_storage_bits == 54 * 8 + 54 * 4
     assert replace(demand, weight_nonzeros=10, index_bits=4).weight_storage_bits == 5 * (8 + 4) + 5 * (4 + 4)

@@ -126,6 +126,16 @@ def test_weights_of_a_mode_are_stored_in_its_bits(target, network):
     assert moved[1] < moved[0]
 
 
+def test_the_most_exact_mode_need_not_keep_most_bits(target, network):
+    """Codes are as wide as the widest weights of any mode, whichever mode the demand names as the most exact one."""
+    given = modes(("gated8_0_4", 4, 0.5), ("gated8_4_4", 8, 0.5))
+    costs = [
+        target.cost([replace(network[0], modes=given, multiplier=name, weight_bits=bits), network[1]])
+        for name, bits in (("gated8_0_4", 4), ("gated8_4_4", 8))
+    ]
+    assert values(costs[0]) == values(costs[1])
+
+
 def test_traffic_of_weights_follows_their_mean_width(network):
     target = load_target("mac-array-45nm")
     demand = network[0]
@@ -201,7 +211,8 @@ def test_composed_modes_are_priced(network):
     [
         ([("dadda8", 8, 0.5), ("dadda8", 8, 0.4)], "the shares of its modes sum to 0.9; give fractions that sum to 1"),
         ([("dadda8", 8, 1.0), ("dadda8", 8, 0.0)], "mode 'dadda8' has share 0.0; give fractions above 0"),
-        ([("dadda8", 9, 1.0)], "mode 'dadda8' stores weights in 9 bits, and the codes have 8; use 1 to 8"),
+        ([("dadda8", 0, 1.0)], "mode 'dadda8' has weights of 0 bits; give 1 or more"),
+        ([("dadda8", 9, 1.0)], "operands of 8 x 9 bits do not fit multiplier 'dadda8'"),
         ([("dadda8", 8, 0.5), ("dadda4", 8, 0.5)], "operands of 8 x 8 bits do not fit multiplier 'dadda4'"),
     ],
 )
