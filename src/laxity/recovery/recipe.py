@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from laxity.core.approximation import Approximation
 from laxity.core.plan import Plan, Recovery
 from laxity.core.slots import Slot
 from laxity.emulate.apply import calibration_inputs, predictions, realise, settle
@@ -17,6 +18,7 @@ from laxity.emulate.weights import restore
 from laxity.recovery.train import Curve, Progress, train
 from laxity.sites.prepare import Prepared, prepare
 from laxity.task.task import Task
+from laxity.techniques import CircuitMultiplier, FilterMultipliers
 
 _CIRCUITS = (Slot.MULTIPLIER, Slot.ACCUMULATOR)
 
@@ -55,7 +57,8 @@ def quantised_plan(plan: Plan) -> Plan | None:
     """First stage of a plan's recovery: the same choices with exact circuits, trained by the original network.
 
     Everything but the number of epochs is as in the second stage; treatments of circuits' errors are left out, because
-    there are none. Plans that differ in circuits only have the same first stage.
+    there are none. Plans that differ in circuits only have the same first stage. Where filters have modes, the first
+    stage has mode 0 everywhere, which may be inexact; plans that differ in modes only share it too.
 
     Returns:
         None where the recovery has one stage.
@@ -64,7 +67,21 @@ def quantised_plan(plan: Plan) -> Plan | None:
     if recovery is None or not recovery.staged:
         return None
     first = replace(recovery.plain(), epochs=recovery.quantised_epochs)
-    return Plan(tuple(c for c in plan.choices if c[1] not in _CIRCUITS), first)
+    choices = [(site, slot, _first(plan, site, choice)) for site, slot, choice in plan]
+    return Plan(tuple((site, slot, choice) for site, slot, choice in choices if choice is not None), first)
+
+
+def _first(plan: Plan, site: str, choice: Approximation) -> Approximation | None:
+    """What the first stage has in the place of a choice; None for exact circuits."""
+    if choice.slot not in _CIRCUITS:
+        return choice
+    if not isinstance(choice, FilterMultipliers):
+        return None
+    name, bits = choice.names[0], choice.widths[0]
+    stored = getattr(plan.at(site).get(Slot.OPERAND), "weight_bits", bits)
+    if not any(CircuitMultiplier(name).errors()) and bits in (None, stored):
+        return None
+    return FilterMultipliers.of([name], (), None if bits is None else [bits])
 
 
 def recover(task: Task, plan: Plan, *, seed: int, device: str = "cpu", progress: Progress | None = None) -> Recovered:
