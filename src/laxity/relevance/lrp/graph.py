@@ -64,7 +64,8 @@ def export(model: nn.Module, inputs: Tensor) -> Graph:
             warnings.simplefilter("ignore", FutureWarning)  # torch warns of what its own copies of graphs contain
             program = torch.export.export(model, (inputs,)).run_decompositions({})
     except Exception as error:  # torch.export fails in many ways, also by the user's own code
-        what = f"{type(error).__name__}: {error}"[:_SHOWN]
+        said = str(error).strip().partition("\n")[0][:_SHOWN].rstrip(".")
+        what = f"{type(error).__name__}: {said}"
         raise TaskError(
             f"layer-wise relevance needs the network as a graph, and torch.export fails: {what}; "
             "use a criterion that needs none, such as 'taylor'"
