@@ -13,7 +13,8 @@ Switching of a column adder is that of its netlist on the low bits of the operan
 segments, or on uniform ones. Switching of an output unit is that of its netlist on sums S of low bits drawn from those
 one by one, constants drawn uniformly and the partial sums of the trace. Widths are those of the site that needs most.
 
-Not counted: storage and reading of the constants, the cycles by which outputs leave later, wires.
+Not counted: storage and reading of the constants, the cycles by which outputs leave later, wires. Low bits are added as
+they are: inputs with signs would need one bit more and a subtraction, which is not counted either.
 
 Source: G. Zervakis et al., "Control variate approximation for DNN accelerators", DAC 2021, which adds one column of
 multiply-accumulate units of its own to the array; reconstructed from what is told about it elsewhere.
