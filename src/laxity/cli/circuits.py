@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from laxity.cli import arguments as shared
+from laxity.cli.circuit_faults import circuit_faults
 from laxity.cli.failures import guarded
 from laxity.cli.output import emit_json, emit_table, note, write
 
@@ -173,3 +174,4 @@ def _cell(value: Any) -> Any:
 
 circuits.command("list")(guarded(list_circuits))
 circuits.command("show")(guarded(show_circuit))
+circuits.command("faults")(guarded(circuit_faults))
