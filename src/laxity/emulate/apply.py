@@ -13,7 +13,7 @@ from laxity.core.errors import PlanError, TaskError
 from laxity.core.plan import Plan, Recovery
 from laxity.emulate.build import build, calibrate
 from laxity.emulate.compensate import compensate
-from laxity.emulate.reestimate import reestimate
+from laxity.emulate.reestimate import reestimate, wanted_statistics
 from laxity.sites.fold import Norms
 from laxity.sites.prepare import Prepared, prepare
 from laxity.task.splits import batches
@@ -95,36 +95,41 @@ def realise(prepared: Prepared, plan: Plan, inputs: Sequence[Tensor], wanted: Te
     target = wanted
     if target is None:
         target = predictions(prepared.model, inputs[:_JUDGED_BATCHES])
-    return settle(model, plan.recovery, prepared.norms, inputs, target)
+    norms = wanted_statistics(prepared, inputs) if plan.recovery.reestimate else {}
+    return settle(model, plan.recovery, norms, inputs, target)
 
 
 def settle(model: nn.Module, recovery: Recovery, norms: Norms, inputs: Sequence[Tensor], wanted: Tensor) -> nn.Module:
     """Compensate errors and re-estimate statistics as a recovery says.
 
-    Re-estimation is used where it brings outputs nearer: by a smaller Kullback-Leibler divergence from the wanted
-    predictions on the first inputs. Layers whose statistics are re-estimated are not compensated besides.
+    Each is used where it brings outputs nearer: of the model and what treatments make of it, that one is taken whose
+    predictions on the first inputs have the smallest Kullback-Leibler divergence from the wanted ones. Layers whose
+    statistics are re-estimated are not compensated besides.
 
     Args:
-        model: calibrated, changed in place where errors are compensated.
+        model: calibrated; not changed.
         recovery: what to do.
         norms: per site, the mean and deviation that output channels shall have.
         inputs: batches of calibration inputs.
         wanted: predictions that are wanted on `inputs`, or on the first two batches of them.
 
     Returns:
-        The model, or a copy.
+        The model, or a changed copy.
     """
-    corrected = copy.deepcopy(model) if recovery.reestimate and norms else None
+    found = [model]
     if recovery.compensate:
-        compensate(model, inputs)
-    if corrected is None:
+        found.append(copy.deepcopy(model))
+        compensate(found[-1], inputs)
+    if recovery.reestimate and norms:
+        found.append(copy.deepcopy(model))
+        reestimate(found[-1], norms, torch.cat(list(inputs)))
+        if recovery.compensate:
+            compensate(found[-1], inputs, settled=norms.keys())
+    if len(found) == 1:
         return model
-    reestimate(corrected, norms, torch.cat(list(inputs)))
-    if recovery.compensate:
-        compensate(corrected, inputs, settled=norms.keys())
     judged = list(inputs[:_JUDGED_BATCHES])
     target = wanted[: sum(len(x) for x in judged)]
-    return min((model, corrected), key=lambda m: _divergence(target, predictions(m, judged)))
+    return min(found, key=lambda m: _divergence(target, predictions(m, judged)))
 
 
 @torch.no_grad()

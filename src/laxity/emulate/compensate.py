@@ -11,15 +11,19 @@ from torch import Tensor, nn
 
 from laxity.emulate.build import emulated
 from laxity.emulate.layer import EmulatedLayer
+from laxity.emulate.turns import by_channel, gathered, in_turn
+
+_ROUNDS = 3
+"""Passes for a layer that runs several times: what it is given depends on what it puts out."""
 
 
 @torch.no_grad()
 def compensate(model: nn.Module, inputs: Sequence[Tensor], *, settled: Collection[str] = ()) -> dict[str, Tensor]:
     """Correct the bias of every layer with an approximate circuit by the mean error of each output channel.
 
-    One pass over all inputs as a single batch. Each layer is run a second time with exact circuits on the very inputs
-    that it gets, is corrected on the fly, and passes corrected outputs on, so that errors of earlier layers are not
-    compensated twice. Of a layer that runs several times, the mean is over all of its runs. Products of two
+    All inputs are a single batch. Each layer is run a second time with exact circuits on the very inputs that it gets,
+    is corrected on the fly, and passes corrected outputs on, so that errors of earlier layers are not compensated
+    twice. A layer that runs several times is corrected after a pass, by the mean over all of its runs. Products of two
     activations have no bias and stay as they are.
 
     Args:
@@ -30,55 +34,72 @@ def compensate(model: nn.Module, inputs: Sequence[Tensor], *, settled: Collectio
     Returns:
         What was taken out of the biases, per site, float32 (outputs,).
     """
-    hooks = {
-        layer: _Compensation(layer)
+    layers = [
+        layer
         for layer in emulated(model)
         if isinstance(layer, EmulatedLayer)
         and layer.operand is not None
         and layer.site.name not in settled
         and (layer.multiplier is not None or layer.accumulator is not None)
-    }
-    with ExitStack() as stack:
-        for layer, hook in hooks.items():
-            stack.callback(layer.register_forward_hook(hook, with_kwargs=True).remove)
-        if hooks:
-            model(torch.cat(list(inputs)))
-    return {layer.site.name: hook.mean for layer, hook in hooks.items()}
+    ]
+    batch = torch.cat(list(inputs))
+    means = {layer.site.name: torch.zeros_like(layer.gain) for layer in layers}
+    for group in in_turn(model, layers, batch):
+        if len(group) == 1:
+            means[group[0].site.name] = _alone(model, group[0], batch)
+            continue
+        hooks = {layer: _Compensation() for layer in group}
+        with ExitStack() as stack:
+            for layer, hook in hooks.items():
+                stack.callback(layer.register_forward_hook(hook, with_kwargs=True).remove)
+            model(batch)
+        means.update({layer.site.name: hook.mean for layer, hook in hooks.items() if hook.mean is not None})
+    return means
+
+
+def _alone(model: nn.Module, layer: EmulatedLayer, inputs: Tensor) -> Tensor:
+    """Compensate one layer from whole passes; returns the mean that was taken out."""
+    start, mean = layer.bias, torch.zeros_like(layer.gain)
+    for _ in range(_ROUNDS):
+        errors = gathered(model, [layer], inputs, _errors).get(layer, [])
+        if errors:
+            mean = torch.cat(errors, 1).mean(1).float()
+            _take_out(layer, start, mean)
+        if len(errors) < 2:
+            break
+    return mean
 
 
 class _Compensation:
-    """Forward hook that takes the mean of all errors so far out of its layer's bias."""
+    """Forward hook that takes the mean of the errors of one run out of its layer's bias.
 
-    def __init__(self, layer: EmulatedLayer) -> None:
-        self._start, self._total, self._count = layer.bias, torch.zeros_like(layer.gain, dtype=torch.float64), 0
+    Attributes:
+        mean: of the errors, float32 (outputs,), or None before it has run.
+    """
 
-    @property
-    def mean(self) -> Tensor:
-        """Of the errors so far, float32 (outputs,)."""
-        return (self._total / max(1, self._count)).float()
+    def __init__(self) -> None:
+        self.mean: Tensor | None = None
 
     def __call__(
         self, layer: EmulatedLayer, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Tensor
     ) -> Tensor:
-        axis = -1 if layer.form.linear else -1 - len(layer.form.kernel)
-        exact = _exact(layer, args, kwargs)
-        errors = (output.double() - exact.double()).movedim(axis, 0).flatten(1)
-        self._total += errors.sum(1)
-        self._count += errors.shape[1]
-        if not bool(self._total.any()):
-            return output
-        before = torch.zeros_like(self.mean) if layer.bias is None else layer.bias
-        start = torch.zeros_like(self.mean) if self._start is None else self._start
-        layer.bias = nn.Parameter(start - self.mean, requires_grad=False)
-        return output + (layer.bias - before).reshape(-1, *([1] * (-1 - axis)))
+        self.mean = _errors(layer, args, kwargs, output).mean(1).float()
+        _take_out(layer, layer.bias, self.mean)
+        return output - self.mean.reshape(-1, *([1] * (0 if layer.form.linear else len(layer.form.kernel))))
 
 
-def _exact(layer: EmulatedLayer, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
-    """What the layer would put out with exact circuits."""
+def _take_out(layer: EmulatedLayer, bias: Tensor | None, mean: Tensor) -> None:
+    if bool(mean.any()):
+        layer.bias = nn.Parameter((torch.zeros_like(mean) if bias is None else bias) - mean, requires_grad=False)
+
+
+def _errors(layer: EmulatedLayer, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Tensor) -> Tensor:
+    """Of one run, what the layer put out less what it would with exact circuits, float64 (outputs, values)."""
     circuits = layer.multiplier, layer.accumulator
     try:
         layer.multiplier = layer.accumulator = None
-        return layer.forward(*args, **kwargs)
+        exact = layer.forward(*args, **kwargs)
     finally:
         layer.multiplier, layer.accumulator = circuits
         layer.products()
+    return by_channel(layer, output) - by_channel(layer, exact)

@@ -165,5 +165,6 @@ def _initialised(
     """The approximate network with the weights of the quantised one, compensated, with its statistics."""
     bare = replace(plan, recovery=None)
     model = restore(prepared, bare, {name: value.clone() for name, value in quantised.state_dict().items()})
-    norms = statistics(quantised, set(prepared.norms), inputs) if recovery.reestimate else {}
+    names = set(prepared.norms) or {site.name for site in prepared.sites}
+    norms = statistics(quantised, names, inputs) if recovery.reestimate else {}
     return settle(model, recovery, norms, inputs, predictions(quantised, inputs))

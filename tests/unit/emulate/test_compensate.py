@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from laxity.core.plan import Plan, Recovery
 from laxity.emulate import approximate
@@ -133,19 +134,43 @@ def test_layers_that_run_several_times_get_one_mean_and_products_stay():
         model(x)
     handle.remove()
     assert len(total) == 3
-    # the operands of the second and third run have moved a little since the means were taken
-    assert torch.allclose(torch.stack(total).mean(0), taken["step"], atol=0.3 * float(taken["step"].abs().max()))
+    # operands of the second and third run move a little with the bias
+    assert torch.allclose(torch.stack(total).mean(0), taken["step"], atol=0.03 * float(taken["step"].abs().max()))
 
 
-def test_a_plan_asks_for_it():
-    torch.manual_seed(0)
-    make, shape = NETWORKS["conv"]
-    network, x = make(), torch.randn(64, *shape)
-    plan = Plan.assign(find_sites(network, x[:1]), [Integer(), CircuitMultiplier("coltrunc8_10")])
-    plain = approximate(network, plan.with_recovery(Recovery(reestimate=False)), calibration=x)
-    treated = approximate(network, plan.with_recovery(Recovery(reestimate=False, compensate=True)), calibration=x)
-    exact = approximate(network, Plan.assign(find_sites(network, x[:1]), [Integer()]), calibration=x)
-    with torch.no_grad():
-        wanted = exact(x)
-        assert (treated(x) - wanted).square().mean() < 0.8 * (plain(x) - wanted).square().mean()
-        assert (treated(x) - wanted).mean((0, 2, 3)).abs().max() < 0.5 * (plain(x) - wanted).mean((0, 2, 3)).abs().max()
+class Deep(nn.Module):
+    """Errors add up over layers, and the product of activations is not compensated."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.step, self.last = nn.Linear(5, 8), nn.Linear(8, 8), nn.Linear(8, 4)
+
+    def forward(self, x):
+        x = torch.relu(self.first(x))
+        for _ in range(3):
+            x = x + torch.relu(self.step(x))
+        return self.last((x @ (x.transpose(-1, -2) @ x) / 64).mean(1))
+
+
+def divergence(got, wanted):
+    return float(F.kl_div(got.log_softmax(-1), wanted.log_softmax(-1), log_target=True, reduction="sum"))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("seed", range(3))
+def test_a_plan_asks_for_it_and_it_is_used_only_where_it_helps(seed):
+    torch.manual_seed(seed)
+    network, x = Deep(), torch.randn(64, 4, 5)
+    sites = find_sites(network, x[:1])
+    used = []
+    for circuit in ("coltrunc8_10", "mitchell8", "drum8_3", "optrunc8_5"):
+        plan = Plan.assign(sites, [Integer(), CircuitMultiplier(circuit)])
+        plain = approximate(network, plan, calibration=x)
+        found = approximate(network, plan.with_recovery(Recovery(reestimate=False, compensate=True)), calibration=x)
+        always = built(network, x, Integer(), CircuitMultiplier(circuit))
+        compensate(always, [x])
+        wanted = network(x)
+        far, near = (divergence(m(x), wanted) for m in (plain, always))
+        assert divergence(found(x), wanted) == pytest.approx(min(far, near), rel=1e-6)
+        used.append(near < far)
+    assert any(used)
