@@ -1,9 +1,9 @@
 """How well criteria of relevance tell which channels a network can do without.
 
 The channels of least relevance are silenced (their outputs become 0), and in turn those of most relevance, for growing
-shares of the channels, of every site or of the whole network. Nothing is retrained. The output layer is left out. Relevance is
-judged on training images, accuracy on test images: validation images are among those that published checkpoints for
-CIFAR-10 were trained on.
+shares of the channels, of every site or of the whole network. Nothing is retrained, and the output layer is left out.
+Relevance is judged on training images, accuracy on test images: validation images are among those that published
+checkpoints for CIFAR-10 were trained on.
 
 Usage: ``python benchmarks/relevance.py [--json] [--task digits] [--data-dir DIR] [--criteria taylor
 lrp_zplus:alpha=2] [--across site network] [--shares 0.05,0.1,0.2] [--samples 256] [--images 1000] [--seeds 3]``

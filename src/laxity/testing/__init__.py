@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from laxity.testing.adder import check_adder
     from laxity.testing.fault_model import check_fault_model
     from laxity.testing.multiplier import check_multiplier
+    from laxity.testing.relevance import check_criterion
     from laxity.testing.target import check_target, example_demands
     from laxity.testing.technique import check_technique
 
 _HOMES = {
     "check_adder": "laxity.testing.adder",
+    "check_criterion": "laxity.testing.relevance",
     "check_fault_model": "laxity.testing.fault_model",
     "check_multiplier": "laxity.testing.multiplier",
     "check_target": "laxity.testing.target",
@@ -26,6 +28,7 @@ _HOMES = {
 
 __all__ = [
     "check_adder",
+    "check_criterion",
     "check_fault_model",
     "check_multiplier",
     "check_target",
