@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from laxity.cli import progress as module
-from laxity.cli.progress import Lines, Stage, Tracker
+from laxity.cli.progress import Best, Lines, Stage, Tracker
 
 from .conftest import Own, start
 
@@ -39,7 +39,7 @@ def evaluation(ratio: float, drop: float, stage: str = "search") -> Any:
 
 def test_calls_of_one_name_add_up_and_empty_ones_are_left_out() -> None:
     recorder = Recorder()
-    tracker = Tracker(recorder, 0.05, 1.0)
+    tracker = Tracker(recorder, Best(0.05, 1.0))
     for what, done, total in [("a", 0, 2), ("a", 2, 2), ("b", 0, 0), ("a", 0, 3), ("a", 3, 3), ("c", 0, 1)]:
         tracker(what, done, total, None)
     tracker.close()
@@ -49,7 +49,7 @@ def test_calls_of_one_name_add_up_and_empty_ones_are_left_out() -> None:
 
 def test_the_best_plan_is_the_cheapest_within_the_budget() -> None:
     recorder = Recorder()
-    tracker = Tracker(recorder, 0.05, 1.0)
+    tracker = Tracker(recorder, Best(0.05, 1.0))
     plans = [evaluation(0.9, 0.0), evaluation(0.2, 0.05), evaluation(0.5, 0.04), evaluation(0.7, 0.0)]
     for number, latest in enumerate([evaluation(0.1, 0.0, "sensitivity"), *plans], 1):
         tracker("a", number, 5, latest)
@@ -60,7 +60,7 @@ def test_the_best_plan_is_the_cheapest_within_the_budget() -> None:
 def test_plain_lines_do_not_flood(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
-    tracker = Tracker(Lines(), 0.05, 1.0)
+    tracker = Tracker(Lines(), Best(0.05, 1.0))
     for done in range(101):
         tracker("data: search", done, 100, None)
         now[0] += 1.0

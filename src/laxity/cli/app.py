@@ -20,6 +20,10 @@ from laxity.cli.faults import faults
 from laxity.cli.import_circuit import import_circuit
 from laxity.cli.list import list_names
 from laxity.cli.optimize import optimize
+from laxity.cli.recover import recover
+from laxity.cli.recover_compare import compare_treatments
+from laxity.cli.recover_rank import rank
+from laxity.cli.recover_uniform import climb
 from laxity.cli.report import report
 from laxity.cli.rtl import rtl
 from laxity.cli.sites import sites
@@ -55,6 +59,10 @@ circuits.command("characterise")(guarded(characterise))
 circuits.command("compare")(guarded(compare))
 circuits.command("import")(guarded(import_circuit))
 app.add_typer(circuits, name="circuits")
+recover.command("compare")(guarded(compare_treatments))
+recover.command("uniform")(guarded(climb))
+recover.command("rank")(guarded(rank))
+app.add_typer(recover, name="recover")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from laxity.cli.failures import terminal
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from laxity.core.records import Evaluation
 
 _HEARTBEAT_S = 30.0
+_PULSE_S = 1.0
+
+Words = Callable[["Evaluation | None"], str]
+"""What is said after each step, from its result."""
 
 
 @dataclass
@@ -48,23 +54,51 @@ class Display(Protocol):
         """A stage is over."""
 
 
-class Tracker:
-    """Turns what a run tells into stages, and remembers the best plan within the budget.
+class Best:
+    """Remembers the best plan within the budget.
 
     Args:
-        display: shows it.
         max_drop, guard: the budget.
     """
 
-    def __init__(self, display: Display, max_drop: float, guard: float) -> None:
-        self._display, self._max_drop, self._guard = display, max_drop, guard
+    def __init__(self, max_drop: float, guard: float) -> None:
+        self._max_drop, self._guard = max_drop, guard
+        self._ratio: float | None = None
+
+    def __call__(self, latest: Evaluation | None) -> str:
+        """Take note of a result, and tell the best one."""
+        if latest is not None and latest.stage != "sensitivity" and latest.within(self._max_drop, self._guard):
+            self._ratio = latest.energy_ratio if self._ratio is None else min(self._ratio, latest.energy_ratio)
+        return "" if self._ratio is None else f"best energy ratio in budget {self._ratio:.3f}"
+
+
+def accuracy(latest: Evaluation | None) -> str:
+    """Tell the accuracy of a result."""
+    return "" if latest is None else f"accuracy {100 * latest.quality.value:.2f} % on the {latest.quality.split} split"
+
+
+class Tracker:
+    """Turns what a run tells into stages.
+
+    Args:
+        display: shows it.
+        words: what is said besides.
+    """
+
+    def __init__(self, display: Display, words: Words) -> None:
+        self._display, self._words = display, words
         self._stage: Stage | None = None
-        self._best: float | None = None
+        self._said = ""
+        self._lock = threading.RLock()
 
     def __call__(self, what: str, done: int, total: int, latest: Evaluation | None) -> None:
         """Take note of a step: what is done, how many steps of how many, and the latest evaluation."""
         if total == 0:
             return
+        with self._lock:
+            self._step(what, done, total, latest)
+
+    def _step(self, what: str, done: int, total: int, latest: Evaluation | None) -> None:
         if self._stage is None or self._stage.name != what:
             self.close()
             self._stage = Stage(what, start_s=time.monotonic())
@@ -73,18 +107,21 @@ class Tracker:
         if done == 0:
             stage.before = stage.done
         stage.done, stage.total = stage.before + done, stage.before + total
-        if latest is not None and latest.stage != "sensitivity" and latest.within(self._max_drop, self._guard):
-            self._best = latest.energy_ratio if self._best is None else min(self._best, latest.energy_ratio)
-        self._display.show(stage, self._words())
+        self._said = self._words(latest)
+        self._display.show(stage, self._said)
+
+    def pulse(self, news: str) -> None:
+        """Show something between two steps."""
+        with self._lock:
+            if self._stage is not None:
+                self._display.show(self._stage, _joined(self._said, news))
 
     def close(self) -> None:
         """End the present stage."""
-        if self._stage is not None:
-            self._display.end(self._stage, self._words())
-            self._stage = None
-
-    def _words(self) -> str:
-        return "" if self._best is None else f"best energy ratio in budget {self._best:.3f}"
+        with self._lock:
+            if self._stage is not None:
+                self._display.end(self._stage, self._said)
+                self._stage = None
 
 
 class Lines:
@@ -164,15 +201,54 @@ def _joined(*parts: str) -> str:
 @contextmanager
 def progress(max_drop: float, guard: float, *, quiet: bool) -> Iterator[Tracker | None]:
     """Give the function that a run reports to, or None if nothing is to be shown."""
+    with _tracker(Best(max_drop, guard), quiet=quiet) as tracker:
+        yield tracker
+
+
+@contextmanager
+def studying(folder: Path, *, quiet: bool) -> Iterator[Tracker | None]:
+    """The same for a study of recovery, which also follows the trainings under way in its folder."""
+    with _tracker(accuracy, quiet=quiet) as tracker:
+        if tracker is None:
+            yield None
+            return
+        done = threading.Event()
+        follower = threading.Thread(target=_follow, args=(folder, tracker, done), daemon=True)
+        follower.start()
+        try:
+            yield tracker
+        finally:
+            done.set()
+            follower.join()
+
+
+@contextmanager
+def counting(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Give the function that takes (done, total), or None if nothing is to be shown."""
+    with _tracker(lambda _: "", quiet=quiet) as tracker:
+        yield None if tracker is None else lambda done, total: tracker(what, done, total, None)
+
+
+def _follow(folder: Path, tracker: Tracker, done: threading.Event) -> None:
+    """Tell how far trainings are, from their checkpoints, until all is done."""
+    from laxity.search.journaled import unfinished
+
+    while not done.wait(_PULSE_S):
+        curves = unfinished(folder)
+        if curves:
+            tracker.pulse(", ".join(f"training after epoch {len(c)}: loss {c[-1]['loss']:.4f}" for c in curves))
+
+
+@contextmanager
+def _tracker(words: Words, *, quiet: bool) -> Iterator[Tracker | None]:
     if quiet:
         yield None
-        return
-    if not terminal():
-        tracker = Tracker(Lines(), max_drop, guard)
+    elif not terminal():
+        tracker = Tracker(Lines(), words)
         yield tracker
         tracker.close()
-        return
-    with Bar() as bar:
-        tracker = Tracker(bar, max_drop, guard)
-        yield tracker
-        tracker.close()
+    else:
+        with Bar() as bar:
+            tracker = Tracker(bar, words)
+            yield tracker
+            tracker.close()

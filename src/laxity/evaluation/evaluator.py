@@ -30,7 +30,7 @@ from laxity.targets import Target, load_target
 from laxity.task.load import load_task
 from laxity.task.task import Task
 
-STAGES = ("baseline", "sensitivity", "search", "recovery")
+STAGES = ("baseline", "sensitivity", "search", "recovery", "test")
 _WATCHED = 128
 """Validation samples on which accuracy is followed while plans are repaired."""
 
@@ -93,7 +93,7 @@ class Evaluator:
         self.base = base_plan(self.prepared)
         self._states: dict[str, tuple[dict[str, Tensor], Curve]] = {}
         self._base_energy: float | None = None
-        self._before: Predictions | None = None
+        self._before: dict[str, Predictions] = {}
         self._wanted: Tensor | None = None
         self._observed: Observed | None = None
 
@@ -104,11 +104,11 @@ class Evaluator:
             self._base_energy = self.cost(self.base, self.model(self.base)).energy_pj.value
         return self._base_energy
 
-    def before(self) -> Predictions:
-        """Predictions of the user's network on the validation split."""
-        if self._before is None:
-            self._before = predict(self.prepared.model, self.task, "validation")
-        return self._before
+    def before(self, split: str = "validation") -> Predictions:
+        """Predictions of the user's network on a split."""
+        if split not in self._before:
+            self._before[split] = predict(self.prepared.model, self.task, split)
+        return self._before[split]
 
     def model(self, plan: Plan) -> nn.Module:
         """The approximated model of a plan, repaired as the plan says.
@@ -179,7 +179,8 @@ class Evaluator:
 
         Args:
             plan: what to evaluate.
-            stage: ``baseline|sensitivity|search|recovery``; decides how many validation samples are used.
+            stage: ``baseline|sensitivity|search|recovery|test``; decides how many validation samples are used, and the
+                last one that the plan is judged on the whole test split, after everything is decided.
 
         Raises:
             LaxityError: the plan does not fit model or target.
@@ -189,8 +190,9 @@ class Evaluator:
         limit = samples or None
         recovered = self._recovered(plan)
         model = recovered.model
-        after = predict(model, self.task, "validation", limit=limit)
-        comparison = compare(self.before().first(len(after.targets), self.task.loss), after)
+        split = "test" if stage == "test" else "validation"
+        after = predict(model, self.task, split, limit=limit)
+        comparison = compare(self.before(split).first(len(after.targets), self.task.loss), after)
         cost = self.cost(plan, model)
         energy_pj = cost.energy_pj.value
         return Evaluation(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
 
 from laxity.core.errors import RunError
 from laxity.evaluation.evaluator import Evaluator, Setup
@@ -60,3 +63,20 @@ def _check(journal: Journal, setup: Setup, place: Path) -> None:
             f"{place} holds results of task {first.task!r} on target {first.target!r}; name another folder for task "
             f"{evaluator.task.name!r} on {evaluator.target.name!r}"
         )
+
+
+def unfinished(folder: Path) -> list[list[Mapping[str, float]]]:
+    """Curves of the trainings under way in the folder of `journaled`, of those that have finished an epoch.
+
+    A file that is gone or unreadable by the time it is looked at is left out.
+    """
+    found = []
+    for file in sorted(folder.glob("seed-*/checkpoints/*.training.safetensors")):
+        try:
+            with safe_open(str(file), framework="pt") as opened:
+                curve = json.loads((opened.metadata() or {}).get("laxity", "{}")).get("curve", [])
+        except (OSError, SafetensorError, ValueError):
+            continue
+        if curve:
+            found.append(curve)
+    return found

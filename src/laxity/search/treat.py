@@ -19,6 +19,7 @@ from laxity.search.pool import Progress
 Treatments = Mapping[str, Recovery | None]
 
 UNTREATED = "none"
+GRADIENT = "error_slope"
 _CIRCUITS = (Slot.MULTIPLIER, Slot.ACCUMULATOR)
 
 
@@ -29,12 +30,14 @@ class Treated:
     Attributes:
         name: of the treatment.
         recovery: what it is; None for nothing at all.
-        evaluations: one per seed.
+        evaluations: one per seed, on the validation split.
+        tested: one per seed, on the test split; empty where that was not asked for.
     """
 
     name: str
     recovery: Recovery | None
     evaluations: tuple[Evaluation, ...]
+    tested: tuple[Evaluation, ...] = ()
 
     @property
     def accuracies(self) -> tuple[float, ...]:
@@ -50,6 +53,11 @@ class Treated:
     def spread(self) -> float:
         """Standard deviation of the accuracy over seeds; NaN for a single one."""
         return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else math.nan
+
+    @property
+    def energy_ratio(self) -> float:
+        """Mean energy over seeds, over that of the exact 8-bit network; training changes operands a little."""
+        return statistics.fmean(e.energy_ratio for e in self.evaluations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +82,16 @@ class Comparison:
         return self.before.evaluations[0].energy_ratio
 
 
-def baselines(recovery: Recovery) -> dict[str, Recovery | None]:
+def baselines(recovery: Recovery, gradients: Sequence[str] = (GRADIENT,)) -> dict[str, Recovery | None]:
     """The usual treatments of one length, learning rate and temperature, from nothing to everything.
 
     Args:
         recovery: what they have in common; its treatments are left out.
+        gradients: names of gradient estimators; all but that of the error model are named with the treatment.
     """
     usual = replace(recovery.plain(), reestimate=True)
     labels = replace(usual, distil=0.0)
-    return {
+    found: dict[str, Recovery | None] = {
         UNTREATED: None,
         "batch-norm re-estimation": Recovery(),
         "bias compensation": Recovery(reestimate=False, compensate=True),
@@ -90,13 +99,18 @@ def baselines(recovery: Recovery) -> dict[str, Recovery | None]:
         "alpha regularisation": replace(labels, alpha=0.05),
         "hardware-aware regularisation": replace(labels, regularise=0.05),
         "distillation": usual,
-        "gradient": replace(labels, gradient="error_slope"),
-        "distillation + gradient": replace(usual, gradient="error_slope"),
-        "two-stage distillation + gradient": replace(
-            usual, gradient="error_slope", quantised_epochs=usual.epochs, teacher="quantised"
-        ),
-        "error model": replace(usual, modelled=True),
     }
+    staged = replace(usual, quantised_epochs=usual.epochs, teacher="quantised")
+    for name, way in (
+        ("gradient", labels),
+        ("distillation + gradient", usual),
+        ("two-stage distillation + gradient", staged),
+    ):
+        for gradient in dict.fromkeys(gradients):
+            own = "" if gradient == GRADIENT else f" ({gradient})"
+            found[name + own] = replace(way, gradient=gradient)
+    found["error model"] = replace(usual, modelled=True)
+    return found
 
 
 def treat(
@@ -105,6 +119,7 @@ def treat(
     treatments: Treatments,
     seeds: Sequence[int],
     *,
+    test: bool = False,
     folder: Path | None = None,
     workers: int = 1,
     progress: Progress | None = None,
@@ -119,6 +134,7 @@ def treat(
         plan: its own recovery is left out.
         treatments: recoveries by name, see `baselines`; None is the plan as it is.
         seeds: root seeds, at least one.
+        test: judge everything on the test split too, after all treatments of a seed; for final figures only.
         folder: where everything is kept, or None.
         workers: processes.
         progress: called with (what, done, total, latest result).
@@ -132,12 +148,16 @@ def treat(
     bare = plan.with_recovery(None)
     exact = Plan(tuple(c for c in bare.choices if c[1] not in _CIRCUITS))
     wanted = [exact, bare, *(bare.with_recovery(r) for r in treatments.values())]
-    columns = []
+    columns, tested = [], []
     for seed in seeds:
         with journaled(setup, seed, folder, workers, progress) as pool:
             columns.append(pool.run(wanted, "recovery", f"treatments, seed {seed}"))
-    rows = [tuple(column[i] for column in columns) for i in range(len(wanted))]
+            if test:
+                tested.append(pool.run(wanted, "test", f"test split, seed {seed}"))
     names = ["exact", UNTREATED, *treatments]
     recoveries = [None, None, *treatments.values()]
-    first, second, *rest = (Treated(n, r, e) for n, r, e in zip(names, recoveries, rows, strict=True))
+    first, second, *rest = (
+        Treated(name, recovery, tuple(c[i] for c in columns), tuple(c[i] for c in tested))
+        for i, (name, recovery) in enumerate(zip(names, recoveries, strict=True))
+    )
     return Comparison(bare, first, second, tuple(rest))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -48,11 +48,14 @@ class Ladder:
         rungs: from the multiplier that costs most energy to the one that costs least; those that save nothing are
             left out.
         chosen: the last rung that was accepted, None if there is none.
+        tested: the quantised network and, where there is one, the chosen one on the test split; empty where that was
+            not asked for.
     """
 
     quantised: Evaluation
     rungs: tuple[Rung, ...]
     chosen: Rung | None
+    tested: tuple[Evaluation, ...] = ()
 
 
 def uniform(
@@ -64,6 +67,7 @@ def uniform(
     recipe: Recovery | None = None,
     operands: Approximation | None = None,
     whole: bool = False,
+    test: bool = False,
     folder: Path | None = None,
     workers: int = 1,
     progress: Progress | None = None,
@@ -82,6 +86,7 @@ def uniform(
         recipe: how every network is treated; distillation with the gradient of the error model if None.
         operands: choice for all sites, 8-bit integers if None.
         whole: treat all multipliers; `chosen` is then the cheapest that is accepted, whatever lies before it.
+        test: judge what is reported on the test split too, after the choice.
         folder: for the journal, trained weights and unfinished trainings; the same call again goes on from there.
         workers: processes; with more than one, only `whole` treats multipliers side by side.
         progress: called with (what, done, total, latest result).
@@ -93,9 +98,7 @@ def uniform(
     Source: reconstructed from C. De la Parra's thesis abstract (TU Dresden, 2024) and "Full approximation of deep
     neural networks through efficient optimization", ISCAS 2020, whose algorithm is not public.
     """
-    wanted = [CircuitMultiplier(n) for n in dict.fromkeys(approximate_names() if names is None else names)]
-    if not wanted:
-        raise ConfigError("the uniform methodology needs at least one multiplier; name some, or leave names out")
+    wanted = _wanted(names)
     recovery = Recovery(epochs=8, gradient="error_slope") if recipe is None else recipe
     sites = [s for s in Evaluator(replace(setup, folder=None)).prepared.sites if s.slots]
     base = Plan.assign(sites, [operands or Integer()])
@@ -111,9 +114,21 @@ def uniform(
         saving = [(name, e) for name, e in ordered if e.energy_ratio < quantised.energy_ratio]
         treated = {name: plans[name].with_recovery(recovery) for name, _ in saving}
         after = _climb(pool, treated, fits, whole)
-    rungs = tuple(Rung(name, e, after.get(name), name in after and fits(after[name])) for name, e in saving)
-    accepted = [rung for rung in rungs if rung.accepted]
-    return Ladder(quantised, rungs, accepted[-1] if accepted else None)
+        accepted = [name for name, e in after.items() if fits(e)]
+        tested = _test(pool, [quantised, *(after[name] for name in accepted[-1:])]) if test else ()
+    rungs = {name: Rung(name, e, after.get(name), name in accepted) for name, e in saving}
+    return Ladder(quantised, tuple(rungs.values()), rungs[accepted[-1]] if accepted else None, tested)
+
+
+def _wanted(names: Iterable[str] | None) -> list[CircuitMultiplier]:
+    found = [CircuitMultiplier(n) for n in dict.fromkeys(approximate_names() if names is None else names)]
+    if not found:
+        raise ConfigError("the uniform methodology needs at least one multiplier; name some, or leave names out")
+    return found
+
+
+def _test(pool: Pool, chosen: Sequence[Evaluation]) -> tuple[Evaluation, ...]:
+    return tuple(pool.run([Plan.from_json(e.plan) for e in chosen], "test", "test split"))
 
 
 def _quantised(pool: Pool, base: Plan, recovery: Recovery, fits: Callable[[Evaluation], bool]) -> Evaluation:

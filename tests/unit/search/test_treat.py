@@ -8,6 +8,7 @@ import pytest
 from laxity.core.errors import ConfigError, RunError
 from laxity.core.plan import Plan, Recovery
 from laxity.evaluation.evaluator import Evaluator, Setup
+from laxity.evaluation.quality import predict
 from laxity.search.treat import baselines, treat
 from laxity.techniques import CircuitMultiplier, Integer
 
@@ -82,3 +83,37 @@ def test_bad_requests_are_named(plan, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"cannot write .*file"):
         treat(SETUP, plan, {"none": None}, [0], folder=tmp_path / "file")
+
+
+def test_gradients_are_named_with_the_treatments_that_have_one():
+    usual, more = baselines(COMMON), baselines(COMMON, ["error_slope", "table_2d", "table_2d"])
+    assert set(usual) < set(more)
+    assert all(more[name] == usual[name] for name in usual)
+    assert {name for name in more if name not in usual} == {
+        f"{name} (table_2d)" for name in ("gradient", "distillation + gradient", "two-stage distillation + gradient")
+    }
+    for name in set(more) - set(usual):
+        assert more[name] == replace(usual[name.removesuffix(" (table_2d)")], gradient="table_2d")
+    assert not any(r.gradient == "error_slope" for r in baselines(COMMON, ["table_1d"]).values() if r is not None)
+
+
+def test_the_test_split_is_looked_at_only_on_request(plan, tmp_path):
+    ways = {"none": None, "short": Recovery(epochs=1, samples=64)}
+    plain = treat(SETUP, plan, ways, [0, 1], folder=tmp_path)
+    assert all(row.tested == () for row in (plain.exact, plain.before, *plain.after))
+    found = treat(SETUP, plan, ways, [0, 1], test=True, folder=tmp_path)
+    for row, before in zip(
+        (found.exact, found.before, *found.after), (plain.exact, plain.before, *plain.after), strict=True
+    ):
+        assert replace(row, tested=()) == before
+        assert [e.quality.split for e in row.tested] == ["test", "test"]
+        assert [e.quality.samples for e in row.tested] == [500, 500]
+        assert [e.plan_key for e in row.tested] == [e.plan_key for e in row.evaluations]
+        assert [e.curve for e in row.tested] == [e.curve for e in row.evaluations]  # of the same weights
+    evaluator = Evaluator(SETUP)
+    model = evaluator.model(Plan.from_json(found.exact.tested[0].plan))
+    right = predict(model, evaluator.task, "test").correct.mean()
+    assert found.exact.tested[0].quality.value == right
+    original = predict(evaluator.prepared.model, evaluator.task, "test").correct.mean()
+    assert found.exact.tested[0].drop == pytest.approx(original - right)
+    assert found.after[1].energy_ratio == mean(e.energy_ratio for e in found.after[1].evaluations)

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from laxity import approximate, find_sites, load_task, retrain
 from laxity.core.errors import ConfigError, PlanError
 from laxity.core.plan import Plan, Recovery
 from laxity.evaluation.evaluator import Setup
+from laxity.search.journaled import unfinished
 from laxity.search.uniform import uniform
 from laxity.techniques import Integer
 
@@ -69,3 +71,27 @@ def test_bad_requests_are_named():
         uniform(SETUP, [])
     with pytest.raises(PlanError, match="is a two's complement circuit"):
         uniform(SETUP, ["drum8s_4"])
+
+
+def test_what_is_reported_is_judged_on_the_test_split(tmp_path):
+    plain = uniform(SETUP, NAMES, max_drop=0.05, recipe=SHORT, folder=tmp_path)
+    found = uniform(SETUP, NAMES, max_drop=0.05, recipe=SHORT, folder=tmp_path, test=True)
+    assert replace(found, tested=()) == plain
+    assert [e.plan_key for e in found.tested] == [found.quantised.plan_key, found.chosen.after.plan_key]
+    assert [e.quality.split for e in found.tested] == ["test", "test"]
+    nothing = uniform(SETUP, ["coltrunc8_14"], max_drop=0.0, recipe=SHORT, test=True)
+    assert nothing.chosen is None
+    assert [e.plan_key for e in nothing.tested] == [nothing.quantised.plan_key]
+
+
+def test_trainings_under_way_tell_their_curves(tmp_path):
+    checkpoints = tmp_path / "seed-0" / "checkpoints"
+    assert unfinished(tmp_path) == []
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "torn.training.safetensors").write_bytes(b"torn")
+    assert unfinished(tmp_path) == []
+    task = load_task("digits")
+    model = approximate(task, Plan.assign(find_sites(task.model, task.example_input), [Integer()]))
+    file = checkpoints / "there.training.safetensors"
+    losses = retrain(model, task, replace(SHORT, epochs=2), seed=0, checkpoint=file)
+    assert [[epoch["loss"] for epoch in curve] for curve in unfinished(tmp_path)] == [losses]
