@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from laxity.core.errors import ConfigError
+from laxity.core.errors import ConfigError, PlanError
 from laxity.core.plan import Recovery
 from laxity.core.registry import did_you_mean
-from laxity.recovery.gradients import GRADIENTS
+from laxity.recovery.gradients import GRADIENTS, gradient_named
 
 
 class _Section(BaseModel):
@@ -73,9 +73,14 @@ class RecoveryConfig(_Section):
     @field_validator("gradients")
     @classmethod
     def _known(cls, gradients: list[str]) -> list[str]:
-        for name in gradients:
+        for text in gradients:
+            name = text.partition(" ")[0]
             if name not in GRADIENTS:
                 raise ValueError(f"there is no gradient {name!r}{did_you_mean(name, GRADIENTS.names())}")
+            try:
+                gradient_named(text)
+            except PlanError as error:
+                raise ValueError(str(error)) from error
         return gradients
 
     def values(self) -> tuple[Recovery, ...]:

@@ -40,7 +40,8 @@ class Recovery:
             choices but exact circuits, after its own training.
         quantised_epochs: so many epochs train the quantised network with exact circuits first, taught by the original;
             the approximate one starts from its weights.
-        gradient: name of the gradient estimator of approximate products.
+        gradient: name of the gradient estimator of approximate products, with options behind it where they are wanted:
+            ``table_2d window=4``.
         modelled: train through a model of the multipliers' errors, which has a gradient of its own.
         regularise: share of the loss that expected errors of the products by each weight get; in [0, 1].
         alpha: share of the loss that distances of weights from their codes get; in [0, 1].

@@ -42,6 +42,7 @@ def test_models_of_errors_bring_their_own_gradient():
             {"gradients": ["eror_slope"]},
             "recovery.gradients: there is no gradient 'eror_slope'; did you mean 'error_slo",
         ),
+        ({"gradients": ["table_2d widow=4"]}, "recovery.gradients: .*no option 'widow'; did you mean 'window'"),
         ({"gradients": []}, "recovery.gradients: list should have at least 1 item"),
         ({"teacher": "other"}, "recovery.teacher: input should be 'original' or 'quantised', not 'other'"),
         ({"regularise": 2}, "recovery.regularise: input should be less than or equal to 1, not 2"),

@@ -109,6 +109,7 @@ TREATMENTS = [
     {"gradient": "error_slope"},
     {"gradient": "table_1d"},
     {"gradient": "table_2d"},
+    {"gradient": "table_2d window=4 tolerance=0"},
     {"regularise": 0.1},
 ]
 

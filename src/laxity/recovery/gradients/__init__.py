@@ -4,6 +4,7 @@ from laxity.recovery.gradients.context import with_gradient
 from laxity.recovery.gradients.error_slope import ErrorSlope, ErrorSlopeAtSite
 from laxity.recovery.gradients.factors import Factors, factorise
 from laxity.recovery.gradients.gradient import GRADIENTS, Gradient
+from laxity.recovery.gradients.named import gradient_named
 from laxity.recovery.gradients.site import SiteGradient
 from laxity.recovery.gradients.straight_through import StraightThrough
 from laxity.recovery.gradients.table_1d import Table1D
@@ -23,5 +24,6 @@ __all__ = [
     "Table2D",
     "TableAtSite",
     "factorise",
+    "gradient_named",
     "with_gradient",
 ]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import Any
 
 from torch import Tensor, nn
 
 from laxity.core.errors import PlanError
-from laxity.core.registry import did_you_mean
-from laxity.recovery.gradients.gradient import GRADIENTS, Gradient
+from laxity.recovery.gradients.named import gradient_named
 from laxity.recovery.gradients.site import SiteGradient
 from laxity.recovery.observation import Observation
 from laxity.recovery.observe import PATCHES, coded, observe
@@ -35,7 +33,7 @@ def with_gradient(
 
     Args:
         model: emulated and calibrated.
-        name: in the registry `GRADIENTS`.
+        name: in the registry `GRADIENTS`, with options behind it where they are wanted: ``table_2d window=4``.
         observed: what `observe` found, or batches of inputs to observe now, without multipliers: operands of a network
             that its multipliers have destroyed say little about those to which training leads. Used only by gradients
             that have to know the operands of sites.
@@ -52,7 +50,7 @@ def with_gradient(
             named.
         DataError: as `observe`.
     """
-    gradient = _made(name, options)
+    gradient = gradient_named(name, **options)
     layers = [layer for layer in coded(model) if layer.multiplier is not None]
     found: dict[str, SiteGradient] = {}
     sites = _sites(model, name, observed, seed, patches) if gradient.observes and layers else None
@@ -71,16 +69,6 @@ def with_gradient(
     finally:
         for layer, rule in zip(layers, before, strict=True):
             layer.gradient = rule
-
-
-def _made(name: str, options: dict[str, Any]) -> Gradient:
-    kind = GRADIENTS[name]
-    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    for option in options:
-        if option not in known:
-            hint = did_you_mean(option, known) if known else "; it has none"
-            raise PlanError(f"gradient {name!r} has no option {option!r}{hint}")
-    return kind(**options)
 
 
 def _sites(

@@ -12,6 +12,7 @@ from laxity.circuits import catalogue
 from laxity.core.errors import PlanError, RegistryError
 from laxity.emulate.build import calibrate
 from laxity.recovery import GRADIENTS, observe, with_gradient
+from laxity.recovery.gradients import ErrorSlope, StraightThrough, Table1D, Table2D, gradient_named
 from laxity.techniques import Integer, Minifloat
 
 
@@ -141,6 +142,17 @@ def test_weights_may_change_and_multipliers_may_not(ref):
         ("table_3d", None, {}, RegistryError, "unknown gradient 'table_3d'; did you mean"),
         ("table_2d", None, {"windows": 3}, PlanError, "no option 'windows'; did you mean 'window'"),
         ("straight_through", None, {"window": 3}, PlanError, "no option 'window'; it has none"),
+        ("table_2d window", None, {}, PlanError, "'window' is no option; write 'name option=value'"),
+        ("table_2d window=", None, {}, PlanError, "'window=' is no option"),
+        ("table_2d window = 4", None, {}, PlanError, "'window' is no option; .* without blanks at ="),
+        ("table_2d window=4 window=5", None, {}, PlanError, "has option 'window' twice"),
+        ("table_2d window=4", None, {"window": 5}, PlanError, "has option 'window' twice"),
+        ("table_2d window=4.5", None, {}, PlanError, "option 'window' must be int, not '4.5'"),
+        ("table_2d tolerance=much", None, {}, PlanError, "option 'tolerance' must be float, not 'much'"),
+        ("table_2d tolerance=2", None, {}, PlanError, "tolerance of gradient 'table_2d' is a fraction"),
+        ("table_2d widow=4", None, {}, PlanError, "no option 'widow'; did you mean 'window'"),
+        ("error_slope per_kernel=1", None, {}, PlanError, "option 'per_kernel' must be true or false, not '1'"),
+        ("", None, {}, RegistryError, "unknown gradient ''"),
         ("error_slope", None, {}, PlanError, "'error_slope' has to know the operands"),
         ("table_1d", None, {"weighting": "histogram"}, PlanError, "'table_1d' has to know the operands"),
     ],
@@ -149,6 +161,33 @@ def test_bad_arguments(ref, name, observed, options, error, text):
     model, _ = build(ref)
     with pytest.raises(error, match=text), with_gradient(model, name, observed, **options):
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("table_2d", Table2D(16, 0.05)),
+        ("table_2d window=4  tolerance=0", Table2D(4, 0.0)),
+        ("table_2d tolerance=1e-3", Table2D(16, 1e-3)),
+        ("table_1d weighting=histogram", Table1D("histogram")),
+        ("error_slope per_kernel=False", ErrorSlope(per_kernel=False)),
+        ("error_slope per_kernel=true", ErrorSlope()),
+        ("straight_through", StraightThrough()),
+    ],
+)
+def test_options_behind_the_name(text, wanted):
+    assert gradient_named(text) == wanted
+    assert gradient_named("table_2d window=4", tolerance=0.5) == Table2D(4, 0.5)
+
+
+def test_options_behind_the_name_are_those_of_the_context(ref):
+    model, x = build(ref, multiplier="optrunc8_5")
+    found = []
+    for name, options in (("table_2d window=2", {}), ("table_2d", {"window": 2}), ("table_2d", {})):
+        with with_gradient(model, name, **options):
+            found.append(gradient_of(model, x))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
 
 
 def test_sites_without_whole_numbers_are_named(ref):
