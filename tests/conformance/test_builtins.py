@@ -52,6 +52,7 @@ INSTANCES = [
     techniques.CircuitMultiplier("mitchell8"),
     techniques.CircuitMultiplier("array8"),
     techniques.ComposedProduct("drum4_3"),
+    techniques.ControlVariate("mitchell8", 8, 4),
     techniques.FilterMultipliers("dadda8 drum8_4 mitchell8", "8 6 4", "01201201"),
     techniques.FilterMultipliers("dadda8 coltrunc8_4", "", "100101010011"),
     techniques.CircuitAccumulator("aca20_6", "saturate", 16),

@@ -134,15 +134,7 @@ class FilterProducts(Products):
 
     def matmul(self, left: Tensor, right: Tensor) -> Tensor:
         """Sums of products of codes, exact in float64; columns of all matrices of a batch are the output channels."""
-        if right.dim() == 2:
-            rows = left.reshape(-1, left.shape[-1], 1)
-            sums = self.convolve(rows, self.prepare(right.T[:, :, None]), _POINT)
-            return sums.reshape(*left.shape[:-1], right.shape[-1])
-        count, m, k = left.shape
-        a = left.transpose(1, 2).reshape(1, count * k, m)
-        w = right.transpose(1, 2).reshape(-1, k, 1)
-        sums = self.convolve(a, self.prepare(w), replace(_POINT, groups=count))
-        return sums.reshape(count, -1, m).transpose(1, 2)
+        return columns_as_filters(self, left, right)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,6 +227,25 @@ def filter_products(
     if len(fused) == len(chosen):
         return FusedFilterProducts(fused, filters), unshift
     return FilterProducts(chosen, filters), unshift
+
+
+def columns_as_filters(kernel: Products, left: Tensor, right: Tensor) -> Tensor:
+    """Matrix products by a kernel that has to know of filters: (..., M, K) by (K, N), or (B, M, K) by (B, K, N).
+
+    Args:
+        kernel: computes convolutions.
+        left: activation codes.
+        right: weight codes; each column is a filter, those of a batch belong to as many groups.
+    """
+    if right.dim() == 2:
+        rows = left.reshape(-1, left.shape[-1], 1)
+        sums = kernel.convolve(rows, kernel.prepare(right.T[:, :, None]), _POINT)
+        return sums.reshape(*left.shape[:-1], right.shape[-1])
+    count, m, k = left.shape
+    a = left.transpose(1, 2).reshape(1, count * k, m)
+    w = right.transpose(1, 2).reshape(-1, k, 1)
+    sums = kernel.convolve(a, kernel.prepare(w), replace(_POINT, groups=count))
+    return sums.reshape(count, -1, m).transpose(1, 2)
 
 
 def _described(kernels: Sequence[Products]) -> str:

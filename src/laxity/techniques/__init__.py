@@ -1,7 +1,7 @@
 """Techniques, one file each; importing this package registers them."""
 
 from laxity.techniques.data import bfloat16, hybrid, integer, minifloat
-from laxity.techniques.hardware import accumulator, composed, filter_multipliers, multiplier
+from laxity.techniques.hardware import accumulator, composed, control_variate, filter_multipliers, multiplier
 from laxity.techniques.software import channels, magnitude
 
 Integer = integer.Integer
@@ -12,6 +12,7 @@ MagnitudePruning = magnitude.MagnitudePruning
 ChannelPruning = channels.ChannelPruning
 CircuitMultiplier = multiplier.CircuitMultiplier
 ComposedProduct = composed.ComposedProduct
+ControlVariate = control_variate.ControlVariate
 FilterMultipliers = filter_multipliers.FilterMultipliers
 CircuitAccumulator = accumulator.CircuitAccumulator
 CurableCarry = accumulator.CurableCarry
@@ -22,6 +23,7 @@ __all__ = [
     "CircuitAccumulator",
     "CircuitMultiplier",
     "ComposedProduct",
+    "ControlVariate",
     "CurableCarry",
     "FilterMultipliers",
     "HybridFloat",
