@@ -129,16 +129,10 @@ class BettingSequence:
         grid = self._grid if self._grid is not None else _Grid.between(0.0, 1.0)
         grid = grid.play(new, self)
         every = np.concatenate([self.values, new])
-        low, high = grid.ends(math.log(2 / (1 - self.confidence)))
-        low, high = max(self.low, low), min(self.high, high)
-        if self.population is not None:
-            left = self.population - every.size
-            low = max(low, float(every.sum()) / self.population)
-            high = min(high, (float(every.sum()) + left) / self.population)
-        if low > high:  # all values are excluded, which happens with probability 1 - confidence at most
-            low = high = min(max(float(every.mean()), high), low)
-        elif high - low < grid.span / 2:
+        low, high = self._intersect(grid, every)
+        while 0 < high - low < grid.span / 2:
             grid = _Grid.between(low, high).play(every, self)
+            low, high = self._intersect(grid, every)
         return replace(self, values=every, low=low, high=high, _grid=grid)
 
     def interval(self) -> Interval:
@@ -147,6 +141,16 @@ class BettingSequence:
         estimate = min(max(mean, self.low), self.high)
         how = "betting, any time" + (", without replacement" if self.population is not None else "")
         return Interval(estimate, self.low, self.high, self.confidence, self.values.size, how)
+
+    def _intersect(self, grid: _Grid, every: Values) -> tuple[float, float]:
+        low, high = grid.ends(math.log(2 / (1 - self.confidence)))
+        low, high = max(self.low, low), min(self.high, high)
+        if self.population is not None:  # what is left lies between all 0 and all 1
+            seen, left = float(every.sum()), self.population - every.size
+            low, high = max(low, seen / self.population), min(high, (seen + left) / self.population)
+        if low > high:  # all values are excluded, which happens with probability 1 - confidence at most
+            low = high = min(max(float(every.mean()), high), low)
+        return low, high
 
     def _check(self, size: int) -> None:
         check_confidence(self.confidence)

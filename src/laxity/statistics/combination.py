@@ -67,7 +67,11 @@ def _best_pair(values: Values, costs: Values, more: Values, cost: Values, budget
 def _merge(values: Values, costs: Values, more: Values, cost: Values) -> tuple[Values, Values]:
     """Stairs of sums: sums are rounded up to a grid, and each keeps its least evidence."""
     sums, total = np.add.outer(values, more).ravel(), np.add.outer(costs, cost).ravel()
-    grid = np.linspace(sums.min(), sums.max(), CELLS)
+    start, end = float(sums.min()), float(sums.max())
+    if start == end:
+        return np.array([end]), np.array([float(total.min())])
+    # Rounded up, with a margin for the rounding of the division itself.
+    cells = np.ceil((sums - start) * ((CELLS - 1) / (end - start)) + 1e-9).astype(np.int64)
     least = np.full(CELLS, np.inf)
-    np.minimum.at(least, np.minimum(np.searchsorted(grid, sums), CELLS - 1), total)
-    return grid, np.minimum.accumulate(least[::-1])[::-1]
+    np.minimum.at(least, np.minimum(cells, CELLS - 1), total)
+    return np.linspace(start, end, CELLS), np.minimum.accumulate(least[::-1])[::-1]
