@@ -1,4 +1,19 @@
-"""Filter by filter, layer by layer, or one mode for all: what a reconfigurable multiplier saves within a budget."""
+"""Filter by filter, layer by layer, or one mode for all: what a reconfigurable multiplier saves within a budget.
+
+How `filterwise` goes: all filters start in the most exact mode; where a recipe is given, that network is trained once
+and its weights stay. Each layer is then put into each mode as a whole, with the rest most exact, which says what that
+saves (priced on operands of the exact 8-bit network) and harms (divergence of predictions, on ``probe_samples``).
+Within a layer both are shared out among filters, the saving evenly, the harm by relevance. Then blocks of the least
+relevant filters are raised to their next mode, the block of the best expected saving per expected harm first, as
+`climb` says; the accuracy on ``search_samples`` decides what is accepted. Of what was accepted the cheapest that is
+within the budget on the whole validation split is chosen. Products of two activations and functional calls stay in the
+most exact mode.
+
+Source: reconstructed from the abstract of C. De la Parra et al., "Exploiting resiliency for kernel-wise CNN
+approximation enabled by adaptive hardware design", ISCAS 2021, whose algorithm is not public. From there are modes of
+one multiplier, their assignment to filters by resilience, and that nothing is trained afterwards; that harm is measured
+once per layer and mode and shared out by relevance, and that blocks are judged several at a time, is not.
+"""
 
 from __future__ import annotations
 
@@ -45,14 +60,7 @@ def filterwise(
 ) -> Filterwise:
     """Give every filter a mode of a reconfigurable multiplier, without training after the modes are given.
 
-    All filters start in the most exact mode; where a recipe is given, that network is trained once and its weights
-    stay. Each layer is then put into each mode as a whole, with the rest most exact, which says what that saves
-    (priced on operands of the exact 8-bit network) and harms (divergence of predictions, ``probe_samples``). Within
-    a layer both are shared out among filters, the saving evenly, the harm by relevance. Then blocks of the least
-    relevant filters are raised to their next mode, the block of the best expected saving per expected harm first, as
-    `climb` says; the accuracy on ``search_samples`` decides what is accepted. Of what was accepted the cheapest that
-    is within the budget on the whole validation split is chosen. Products of two activations and functional calls stay
-    in the most exact mode.
+    The module's text says how, and where it is from.
 
     Args:
         setup: task, target, seed and device; its folder is not used.
@@ -73,11 +81,6 @@ def filterwise(
         ConfigError: modes, block, lock or scores are out of range or do not fit the network.
         RegistryError: there is no such multiplier or criterion.
         LaxityError: an evaluation failed; finished ones are kept.
-
-    Source: reconstructed from the abstract of C. De la Parra et al., "Exploiting resiliency for kernel-wise CNN
-    approximation enabled by adaptive hardware design", ISCAS 2021, whose algorithm is not public. From there are modes
-    of one multiplier, their assignment to filters by resilience, and that nothing is trained afterwards; that harm is
-    measured once per layer and mode and shared out by relevance, and that blocks are judged several at a time, is not.
     """
     if not 0 < block <= 1:
         raise ConfigError(f"block is a fraction of filters in (0, 1], not {block}; use for example 0.05")
@@ -87,9 +90,7 @@ def filterwise(
     subject = Subject.of(evaluator.prepared.sites, Modes.of(circuits, weight_bits), operands, fixed(recipe))
     scores = scores_of(relevance, evaluator, subject)
 
-    def fits(found: Evaluation) -> bool:
-        return found.within(max_drop, guard)
-
+    fits = _budget(max_drop, guard)
     with journaled(setup, setup.seed, folder, workers, progress) as pool:
 
         def judge(assignment: Assignment) -> Evaluation:
@@ -149,15 +150,17 @@ def networkwise(
     evaluator = Evaluator(replace(setup, folder=None))
     modes = Modes.of(circuits, weight_bits)
     subject = Subject.of(evaluator.prepared.sites, modes, operands, fixed(recipe))
-
-    def fits(found: Evaluation) -> bool:
-        return found.within(max_drop, guard)
-
+    fits = _budget(max_drop, guard)
     with journaled(setup, setup.seed, folder, workers, progress) as pool:
         plans = [subject.everywhere(mode) for mode in range(len(modes.circuits))]
         base, *others = pool.run(plans, "search", "one mode for all filters")
         steps = tuple(Step(e, fits(e)) for e in others)
         return Filterwise(base, {}, steps, chosen(pool, base, steps, fits))
+
+
+def _budget(max_drop: float, guard: float) -> Fits:
+    """Whether an evaluation is within a budget."""
+    return lambda found: found.within(max_drop, guard)
 
 
 def scores_of(relevance: Relevance | None, evaluator: Evaluator, subject: Subject) -> Scores:

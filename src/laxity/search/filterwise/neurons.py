@@ -1,4 +1,12 @@
-"""Resilient and sensitive neurons: AxNN and ApproxANN as cases of the search by filters."""
+"""Resilient and sensitive neurons: AxNN and ApproxANN as cases of the search by filters.
+
+`axnn` sorts all neurons of a network by how strongly its error feels them. Those below a threshold get the second mode
+(inputs and weights of reduced precision), the network is retrained so, and the threshold is found by bisection:
+accuracy after retraining is taken to fall with the fraction of approximated neurons.
+
+Source: reconstructed from descriptions of S. Venkataramani et al., "AxNN: energy-efficient neuromorphic systems using
+approximate computing", ISLPED 2014, where activation functions are approximated too, which stay exact here.
+"""
 
 from __future__ import annotations
 
@@ -92,9 +100,7 @@ def axnn(
 ) -> Resilience:
     """Approximate as many of the most resilient neurons as retraining with the approximations in place can bear.
 
-    All neurons of the network are sorted by how strongly its error feels them. Those below a threshold get the second
-    mode (inputs and weights of reduced precision), the network is retrained so, and the threshold is found by
-    bisection: accuracy after retraining is taken to fall with the fraction of approximated neurons.
+    The module's text says how, and where it is from.
 
     Args:
         setup: task, target, seed and device; its folder is not used.
@@ -113,9 +119,6 @@ def axnn(
     Raises:
         ConfigError: modes, resolution or scores are out of range or do not fit the network.
         LaxityError: an evaluation failed; finished ones are kept.
-
-    Source: reconstructed from descriptions of S. Venkataramani et al., "AxNN: energy-efficient neuromorphic systems
-    using approximate computing", ISLPED 2014. Activation functions, which are approximated there too, stay exact.
     """
     if resolution < 1:
         raise ConfigError(f"resolution must be at least 1, not {resolution}")
