@@ -94,13 +94,13 @@ def plan_looks(
     assurance: float = 0.5,
     method: str = "fisher",
 ) -> LookPlan:
-    """Looks at which a campaign is likely to reach a half-width, from the outcomes of a pilot.
+    """Looks at which a campaign is likely to reach a half-width, from a pilot or from another network's campaign.
 
-    The pilot's outcomes serve the plan only and must not be counted again: the plan's trials are fresh ones. The first
+    These outcomes serve the plan only and must not be counted again: the plan's trials are fresh ones. The first
     look is placed where the half-width is met at the share expected, others follow by `growth`.
 
     Args:
-        strata: with pilot outcomes; certified strata get nothing.
+        strata: with these outcomes; certified strata get nothing.
         half_width: wanted, fraction.
         confidence: of all looks together.
         looks: number of looks.

@@ -14,13 +14,13 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaln, xlog1py, xlogy
 
 from laxity.core.errors import ConfigError
 from laxity.statistics.interval import Interval, Values, check_confidence, check_counts
 
-HALVINGS = 60
+HALVINGS = 55
 """Of an interval within [0, 1]: ends are then exact to double precision, and rounded outwards."""
 
 
@@ -65,16 +65,20 @@ def evidence_bounds(
         raise ConfigError(f"a beta prior needs positive parameters, not ({a}, {b})")
     s, n = np.broadcast_arrays(np.asarray(successes, np.float64), np.asarray(trials, np.float64))
     peak = np.where(n > 0, s / np.maximum(n, 1), 0.5)
-    ends = []
-    for outer in (np.zeros_like(peak), np.ones_like(peak)):
-        inside, outside = peak.copy(), outer
-        for _ in range(HALVINGS):
-            middle = (inside + outside) / 2
-            kept = log_evidence(middle, s, n, a, b) < limit
-            inside, outside = np.where(kept, middle, inside), np.where(kept, outside, middle)
-        # An end that is itself possible is not the limit of a search towards it.
-        ends.append(np.where(log_evidence(outer, s, n, a, b) < limit, outer, outside))
-    return ends[0], ends[1]
+    mixed = betaln(s + a, n - s + b) - betaln(a, b)
+    outer = np.stack([np.zeros_like(peak), np.ones_like(peak)])
+
+    def kept(p: Values) -> NDArray[np.bool_]:
+        return np.asarray(mixed - xlogy(s, p) - xlog1py(n - s, -p) < limit)
+
+    inside, outside = np.stack([peak, peak]), outer
+    for _ in range(HALVINGS):
+        middle = (inside + outside) / 2
+        within = kept(middle)
+        inside, outside = np.where(within, middle, inside), np.where(within, outside, middle)
+    # An end that is itself possible is not the limit of a search towards it.
+    low, high = np.where(kept(outer), outer, outside)
+    return low, high
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ def hot_population() -> tuple[np.ndarray, np.ndarray]:
     return outcomes, np.where(hot, 0.6, 0.001)
 
 
+@pytest.mark.slow
 def test_good_scores_narrow_and_bad_scores_still_cover() -> None:
     outcomes, scores = hot_population()
     truth = float(outcomes.mean())
