@@ -9,9 +9,6 @@ Searches look at the validation split; every figure of accuracy that is printed 
 checkpoint of CIFAR-10 was trained on what is the validation split here, so that there the first half of the test split
 is searched on, and the second half judges.
 
-Searches are compared twice: by what they choose, with whatever that loses on the test split, and at equal accuracy, by
-the cheapest step of each one's path that loses no more than the budget there.
-
 Energies are fractions of those of the exact 8-bit network on the same target: of its multipliers, of its
 multiply-accumulate circuits (multipliers and accumulators), and of everything.
 
@@ -140,21 +137,6 @@ class Bench:
             "memory_bits": found.memory_bits,
         }
 
-    def _equal(self, found: Filterwise, bound: float) -> Plan:
-        """The cheapest step of a search's path whose drop on the test split is within a bound, by bisection.
-
-        A look at the test split that no user has: it only makes searches comparable that were lucky and unlucky with
-        the samples that they searched on.
-        """
-        path = [found.base, *(s.evaluation for s in found.steps if s.accepted)]
-        path.sort(key=lambda e: -e.energy_ratio)
-        good, bad = 0, len(path)
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            within = self.tested(Plan.from_json(path[middle].plan)).drop <= bound
-            good, bad = (middle, bad) if within else (good, middle)
-        return Plan.from_json(path[good].plan)
-
     def _parts(self, plan: Plan) -> dict[str, float]:
         cost = self.evaluator.cost(plan, self.evaluator.model(plan))
         return {name: e.value for name, e in cost.by_component().items()}
@@ -167,12 +149,10 @@ class Bench:
         base = Plan.from_json(found.base.plan)
         plan = base if found.chosen is None else Plan.from_json(found.chosen.plan)
         steps = [[s.energy_ratio, s.drop, s.accepted] for s in found.steps]
-        bound = {**common, **own}["max_drop"]
         return {
             "met": found.chosen is not None,
             "base": self.judged(base),
             "chosen": self.judged(plan),
-            "equal": self.judged(self._equal(found, bound)),
             "validation_drop": found.base.drop if found.chosen is None else found.chosen.drop,
             "filters_by_mode": dict(sorted(_modes(plan).items())),
             "judged": len(steps),
@@ -293,26 +273,22 @@ def _text(found: Row) -> Iterator[str]:
 
 
 def _searches(rows: dict[str, Row]) -> Iterator[str]:
-    names = ("total", "MAC", "mult.")
-    head = " ".join(f"{name:>6}" for name in (*names, "drop", *names))
-    yield f"  {'':30} {head}   plans judged, filters by mode (last three figures: at equal accuracy)"
+    head = " ".join(f"{name:>6}" for name in ("total", "MAC", "mult.", "drop"))
+    yield f"  {'':30} {head}   plans judged, filters by mode"
     first = next(iter(rows.values()))
-    exact = {**first, "chosen": first["base"], "equal": first["base"], "judged": 1, "filters_by_mode": ""}
+    exact = {**first, "chosen": first["base"], "judged": 1, "filters_by_mode": ""}
     random = [row for name, row in rows.items() if name.startswith("random")]
     mean = {"random, mean": _mean(random)} if random else {}
     for name, row in {"most exact mode": exact, **rows, **mean}.items():
         chosen = " ".join(f"{row['chosen'][key]:6.3f}" for key in RATIOS)
-        equal = " ".join(f"{row['equal'][key]:6.3f}" for key in RATIOS)
         rest = f"{row['judged']:5} {row['filters_by_mode']}{'' if row['met'] else ' NOT MET'}"
-        yield f"  {name:30} {chosen} {100 * row['chosen']['drop']:6.2f} {equal}   {rest}"
+        yield f"  {name:30} {chosen} {100 * row['chosen']['drop']:6.2f}   {rest}"
 
 
 def _mean(rows: Sequence[Row]) -> Row:
     """Means over searches."""
-    keys = (*RATIOS, "drop")
-    means = {part: {key: statistics.fmean(r[part][key] for r in rows) for key in keys} for part in ("chosen", "equal")}
     return {
-        **means,
+        "chosen": {key: statistics.fmean(r["chosen"][key] for r in rows) for key in (*RATIOS, "drop")},
         "judged": round(statistics.fmean(r["judged"] for r in rows)),
         "filters_by_mode": "",
         "met": all(r["met"] for r in rows),
