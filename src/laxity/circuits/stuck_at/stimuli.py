@@ -57,6 +57,7 @@ def stimuli_for(device: Device, operands: Operands = UNIFORM, sampling: Sampling
     operands.check(1 << a_bits, 1 << b_bits)
     exhaustive = a_bits + b_bits <= min(sampling.exhaustive_bits, MAX_TABLE_BITS)
     pairs = 1 << (a_bits + b_bits) if exhaustive else sampling.samples
+    bits = max(bits, a_bits + b_bits if device.operation == "multiply" else 0)
     if bits + (pairs - 1).bit_length() > _SUM_BITS:
         raise CircuitError(
             f"{pairs} pairs of {bits}-bit results of {device.name!r} overflow the sums; "

@@ -23,7 +23,9 @@ result with fault minus exact result.
 """
 
 Results = npt.NDArray[Any]
-"""Signed integers of 32 bits for results of at most 24 bits, else of 64 bits."""
+"""Signed integers of 32 bits where results and exact results have at most 24 bits, else of 64 bits."""
+
+_NARROW_BITS = 24  # 64 errors of so many bits are added in 32 bits
 
 SIGNATURE_WORDS = 2
 """64-bit words of a signature."""
@@ -81,7 +83,8 @@ class Lanes:
     def __init__(self, program: Program) -> None:
         bits, stimuli = program.device.bits, program.stimuli
         self.bits, self.signed = bits, program.device.signed
-        self.dtype = np.int32 if bits <= 24 else np.int64
+        narrow = bits <= _NARROW_BITS and int(np.abs(stimuli.exact).max()) < 1 << _NARROW_BITS
+        self.dtype = np.int32 if narrow else np.int64
         self.words, self.pairs = stimuli.mask.size, stimuli.pairs
         every = {place: program.golden[net] for place, net in enumerate(program.outputs.tolist())}
         self.codes = self.combine({bit: plane & stimuli.mask for bit, plane in every.items()}, self.words)
@@ -109,10 +112,6 @@ class Lanes:
     def changed(self, planes: dict[int, Words]) -> Results:
         """Results of which some bits differ from those without fault, as planes (words,) say."""
         return self.values(self.codes ^ self.combine(planes, self.words)) if planes else self.golden
-
-    def natural(self, placed: Results) -> Results:
-        """Integers in the order of pairs (pairs,), from this order."""
-        return placed.transpose(1, 2, 0).ravel()[: self.pairs]
 
     def _placed(self, natural: IntArray | FloatArray) -> npt.NDArray[Any]:
         padded = np.zeros(self.words * 64, dtype=natural.dtype)

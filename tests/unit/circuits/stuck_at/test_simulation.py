@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from laxity.circuits import Circuit, CircuitBuilder, Multiplier, Operands, adder_catalogue, catalogue
+from laxity.circuits import (
+    Circuit,
+    CircuitBuilder,
+    Gate,
+    Multiplier,
+    Operands,
+    Port,
+    adder_catalogue,
+    catalogue,
+)
 from laxity.circuits.stuck_at import StuckAtStudy, stuck_at
 from laxity.circuits.stuck_at.native_engine import NativeEngine, compiled
 from laxity.circuits.stuck_at.numpy_engine import NumpyEngine
@@ -169,6 +178,20 @@ def test_a_sample_of_a_wide_adder() -> None:
     circuit = adder_catalogue.circuit("ripple16")
     assert study.adder(place).add([0, 1 << 15], [5, 5]).tolist() == [(1 << 15) + 5, (1 << 15) + 5]
     assert circuit.port("s").width == 17
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_narrow_result_of_wide_operands(engine: str) -> None:
+    gates = (Gate("AND2", (2, 16), (28,)),)
+    ports = Port("a", tuple(range(2, 15))), Port("b", tuple(range(15, 28)))
+    circuit = Circuit("low", ports, (Port("p", (28,)),), gates, "test")
+    study = stuck_at(circuit, engine=engine)  # type: ignore[arg-type]
+    exact = study.program.stimuli.exact
+    assert exact.max() > 1 << 25
+    for place in range(len(study)):
+        errors = study.results(place) - exact
+        assert study.errors.med[place] == abs(errors).sum() / exact.size
+        assert (study.errors.wce[place], study.errors.bias[place]) == (abs(errors).max(), errors.sum() / exact.size)
 
 
 def test_what_cannot_be_simulated() -> None:
