@@ -20,7 +20,7 @@ def simulate(folder, name):
     return subprocess.run(["./bench"], cwd=folder, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-@pytest.mark.parametrize("name", ["drum8_4", "dadda8s", "udm4", "mitchell5s"])
+@pytest.mark.parametrize("name", ["drum8_4", "dadda8s", "udm4", "mitchell5s", "gated8_2_1", "gatedcol6s_4"])
 def test_vectors_hold_every_pair_and_its_product(name, tmp_path):
     multiplier = get(name)
     paths = write_rtl(multiplier, tmp_path / "rtl")
