@@ -14,7 +14,7 @@ from torch import Tensor
 
 from laxity.core.errors import PlanError
 from laxity.kernels.analysis import CodeRange, IntArray
-from laxity.kernels.call import Layer
+from laxity.kernels.call import Layer, flat, observed, output_size
 from laxity.kernels.filters import columns_as_filters
 from laxity.kernels.geometry import Geometry
 from laxity.kernels.products import FusedOperand, FusedProducts, Products, Scaling, WeightOperand, check_bound
@@ -27,6 +27,8 @@ MOST_FRACTION = 16
 """Fraction bits of a constant at most."""
 
 AUTOMATIC = -1
+
+_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,21 +55,25 @@ class Correction:
     width: int
 
     @staticmethod
-    def fit(errors: NDArray[np.float64], low: IntArray, fraction_bits: int, width: int) -> Correction:
-        """Least squares over all activation codes alike.
+    def fit(
+        errors: NDArray[np.float64], low: IntArray, shares: NDArray[np.float64], fraction_bits: int, width: int
+    ) -> Correction:
+        """Least squares over the activation codes.
 
         For each weight, the error over the activation is a line in ``low`` plus a rest; what is corrected is the line.
 
         Args:
             errors: float64 (activation codes, weight codes), errors of products in the unit of the sums.
             low: int64 (activation codes,).
+            shares: float64 (activation codes,), how much each counts; they add up to 1.
             fraction_bits: see `Correction`.
             width: likewise.
         """
-        centred = low - low.mean()
-        spread = float(centred @ centred)
+        middle = shares @ low
+        centred = shares * (low - middle)
+        spread = float(centred @ low)
         slopes = centred @ errors / spread if spread else np.zeros(errors.shape[1])
-        offsets = errors.mean(0) - slopes * low.mean()
+        offsets = shares @ errors - slopes * middle
         peak = float(abs(low).max() * (abs(slopes).max() + 1) + abs(offsets).max()) * 2.0**MOST_FRACTION
         fixed = [torch.from_numpy(np.rint(-part * 2.0**GUARD).astype(np.int64)) for part in (slopes, offsets)]
         return Correction(low, fixed[0], fixed[1], peak, fraction_bits, width)
@@ -104,9 +110,10 @@ def add_correction(sums: Tensor, low: Tensor, constant: Tensor, offset: Tensor) 
         constant: C_k, float64 (outputs,).
         offset: C0_k, likewise.
     """
-    column = (-1, *([1] * (sums.dim() - 2)))
-    spread = low.to(torch.float64).repeat_interleave(sums.shape[1] // low.shape[1], dim=1)
-    return torch.floor(spread * constant.reshape(column) + 0.5) + offset.reshape(column) + sums
+    groups, spatial = low.shape[1], [1] * (sums.dim() - 2)
+    spread = low.to(torch.float64)[:, :, None] * constant.reshape(groups, -1, *spatial)
+    whole = spread.add_(0.5).floor_().add_(offset.reshape(groups, -1, *spatial))
+    return whole.flatten(1, 2) + sums
 
 
 class CorrectedProducts(Products):
@@ -200,7 +207,14 @@ class FusedCorrectedProducts(FusedProducts):
             sums = add_correction(inner(x), low(x), constant, offset)
             return sums.to(torch.int64) if scaling is None else _scaled(sums, scaling)
 
-        return run
+        shape = flat(geometry, weight.kernel)
+
+        def by_pieces(x: Tensor) -> Tensor:
+            """Few samples at once, so that what lies between the kernels stays in the cache."""
+            step = max(1, _AT_ONCE // max(1, math.prod(output_size(x, len(constant), shape)[1:])))
+            return run(x) if len(x) <= step else torch.cat([run(part) for part in x.split(step)])
+
+        return run if observed() else by_pieces
 
     def matrices(self, *_: Any) -> NoReturn:
         """Products of two activations have no kernels whose constants are known beforehand.
@@ -247,5 +261,5 @@ def _check(correction: Correction, weight: Tensor) -> None:
 def _scaled(sums: Tensor, scaling: Scaling) -> Tensor:
     """See `Scaling`."""
     column = (-1, *([1] * (sums.dim() - 2)))
-    found = sums.to(torch.float32) * scaling.scale.reshape(column) * scaling.gain.reshape(column)
-    return found if scaling.bias is None else found + scaling.bias.detach().reshape(column)
+    found = sums.to(torch.float32).mul_(scaling.scale.reshape(column)).mul_(scaling.gain.detach().reshape(column))
+    return found if scaling.bias is None else found.add_(scaling.bias.detach().reshape(column))

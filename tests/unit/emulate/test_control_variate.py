@@ -68,14 +68,16 @@ def windows(layer, codes, zero):
     return found
 
 
-def exact_line(table, exact, low, weights, least):
+def exact_line(table, exact, low, counts, weights, least):
     """Slope and intercept of a kernel's mean error over `low`, by least squares in fractions."""
     columns = [w - least for w in weights]
     mean = [Fraction(int(sum(table[i, c] - exact[i, c] for c in columns)), len(columns)) for i in range(len(low))]
     points = [Fraction(int(v)) for v in low]
-    middle, level = sum(points) / len(points), sum(mean) / len(mean)
-    spread = sum((p - middle) ** 2 for p in points)
-    slope = sum((p - middle) * e for p, e in zip(points, mean, strict=True)) / spread if spread else Fraction(0)
+    shares = [Fraction(int(c), int(counts.sum())) for c in counts]
+    middle, level = (sum(s * v for s, v in zip(shares, values, strict=True)) for values in (points, mean))
+    spread = sum(s * (p - middle) ** 2 for s, p in zip(shares, points, strict=True))
+    moment = sum(s * (p - middle) * e for s, p, e in zip(shares, points, mean, strict=True))
+    slope = moment / spread if spread else Fraction(0)
     return slope, level - slope * middle
 
 
@@ -100,10 +102,14 @@ def check(layer, x, operand, choice):
     exact = np.multiply.outer(np.arange(first, last + 1), np.arange(least, most + 1)) << sum(shifts)
     unit = round(unshift * 2 ** sum(shifts))
     rows = torch.from_numpy(weight - least).to(torch.uint8)
+    counts = np.ones(last - first + 1)
+    if choice.activations == "calibrated":
+        flat = codes.flatten().long() - first
+        counts = torch.bincount(torch.cat([flat, flat.min()[None], flat.max()[None]]), minlength=len(counts)).numpy()
     constants = [c.tolist() for c in kernel.correction.constants(rows)]
     fraction = choice.fraction_bits
     for o, (constant, offset) in enumerate(zip(*constants, strict=True)):
-        slope, level = exact_line(table, exact, low, weight[o], least)
+        slope, level = exact_line(table, exact, low, counts, weight[o], least)
         wanted = -slope / unit
         if fraction == AUTOMATIC:
             fraction = max(f for f in range(-20, 17) if all(_fits(c, f, operand.weight_bits) for c in constants[0]))
@@ -132,6 +138,9 @@ def _fits(constant, bits, width):
     return abs(constant) * 2.0**bits < 2**width
 
 
+kinds = st.sampled_from(["calibrated", "uniform"])
+
+
 @st.composite
 def cases(draw):
     torch.manual_seed(draw(st.integers(0, 2**20)))
@@ -146,7 +155,7 @@ def cases(draw):
     schemes = [draw(st.sampled_from(["symmetric", "affine"])) for _ in range(2)]
     operand = Integer(draw(st.integers(5, 8)), draw(st.integers(5, 8)), *schemes)
     name = draw(st.sampled_from(["gated8_3_0", "perf8_0_3", "optrunc8_3", "coltrunc8_6", "mitchell8", "dadda8"]))
-    choice = ControlVariate(name, draw(st.integers(1, 8)), draw(st.sampled_from([AUTOMATIC, 0, 3, 12])))
+    choice = ControlVariate(name, draw(st.integers(1, 8)), draw(st.sampled_from([AUTOMATIC, 0, 3, 12])), draw(kinds))
     return layer, torch.randn(shape), operand, choice
 
 

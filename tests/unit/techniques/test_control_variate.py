@@ -87,6 +87,10 @@ def test_bad_choices_are_refused():
         PlanError, match="fraction_bits of 'control_variate' are 0 to 16, or -1 for as many as fit, not 17"
     ):
         ControlVariate("dadda8", 3, 17)
+    with pytest.raises(
+        PlanError, match="activations of 'control_variate' cannot be 'calibrate'; did you mean 'calibrated'"
+    ):
+        ControlVariate("dadda8", 3, -1, "calibrate")
     with pytest.raises(PlanError, match="'drum8s_4' is a two's complement circuit"):
         ControlVariate("drum8s_4")
     with pytest.raises(RegistryError, match="unknown multiplier 'optrunk8_3'"):

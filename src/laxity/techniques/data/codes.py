@@ -33,9 +33,13 @@ class ActivationCode(InputCoder):
         scheme: ``symmetric|affine``.
         method: ``minmax|percentile|mse``.
         percentile: used by ``percentile``.
+
+    Attributes:
+        histogram: see `keep_histogram`; None where codes are not counted.
     """
 
     limits: Tensor
+    histogram: Tensor | None
 
     def __init__(self, bits: int, scheme: str, method: str, percentile: float) -> None:
         super().__init__()
@@ -43,12 +47,17 @@ class ActivationCode(InputCoder):
         self.register_buffer("scale", torch.ones(()))
         self.register_buffer("zero", torch.zeros(()))
         self.register_buffer("limits", torch.tensor([0, 2**bits - 1]))
+        self.register_buffer("histogram", None)
         self._range = (0, 2**bits - 1)
 
     @property
     def code_range(self) -> tuple[int, int]:
         """Smallest and largest code."""
         return self._range
+
+    def keep_histogram(self) -> None:
+        """Let calibration count codes: `histogram`, float32 (2**bits,), is how often each occurs, least code first."""
+        self.histogram = torch.zeros(2**self.bits, device=self.scale.device)
 
     def _set_range(self, low: int, high: int) -> None:
         """Kept beside the buffer, because compiled and exported models cannot wait for a tensor's value."""
@@ -86,7 +95,11 @@ class ActivationCode(InputCoder):
             self.zero.zero_()
         self.scale.fill_(scale)
         self._set_range(0 if unsigned else -top, top)
-        self.zeros = int(self.zero), float((self.codes(values) == self.zero).float().mean())
+        codes = self.codes(values)
+        self.zeros = int(self.zero), float((codes == self.zero).float().mean())
+        if self.histogram is not None:
+            found = torch.bincount((codes - self._range[0]).long().cpu(), minlength=2**self.bits)
+            self.histogram.copy_(found)
 
     def codes(self, x: Tensor) -> Tensor:
         """Integer codes of `x` as float32, same shape; no gradient."""

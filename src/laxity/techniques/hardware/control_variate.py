@@ -18,6 +18,7 @@ from laxity.core.demand import Demand, IntArray
 from laxity.core.errors import CircuitError, PlanError
 from laxity.core.op import Site
 from laxity.core.plan import Plan
+from laxity.core.registry import did_you_mean
 from laxity.core.slots import Slot
 from laxity.kernels import Accumulator, CodeRange, Products, exact_products
 from laxity.kernels.analysis import signed_table
@@ -29,6 +30,7 @@ from laxity.techniques.hardware.arrangement import Arrangement
 from laxity.techniques.hardware.multiplier import CircuitMultiplier
 
 _WIDEST_TABLE = 1 << 20
+_ACTIVATIONS = ("calibrated", "uniform")
 _SEARCHED = ("coltrunc8_6", "optrunc8_2", "perf8_0_3", "coltrunc8_8", "optrunc8_3", "coltrunc8_10", "optrunc8_4")
 """From the least to the greatest mean error."""
 
@@ -41,11 +43,13 @@ class CorrectedCore(Arrangement):
         core: the circuit.
         bits: low bits of its operand a that are summed.
         fraction_bits: of the constants, or `AUTOMATIC`.
+        calibrated: activation codes count as often as calibration saw them, where it did; otherwise all alike.
     """
 
     core: Core
     bits: int
     fraction_bits: int
+    calibrated: bool
 
     def describe(self) -> str:
         """For example ``optrunc8_3 corrected by a control variate``."""
@@ -77,8 +81,17 @@ class CorrectedCore(Arrangement):
                 f"site {name!r} has too many pairs of codes for a table of errors, from which a control variate is "
                 "found; use operands of at most 10 bits"
             )
-        kernel = _corrected(inner, unshift, self.core, shifts, low_bits, self.fraction_bits, operand.weight.bits)
-        return kernel, unshift
+        fixed_point = self.fraction_bits, operand.weight.bits
+        return _corrected(inner, unshift, self.core, shifts, low_bits, self._shares(operand), *fixed_point), unshift
+
+    def _shares(self, operand: IntegerOperands) -> bytes:
+        """How much each activation code counts, float64."""
+        low, high = operand.input.code_range
+        seen = operand.input.histogram if self.calibrated else None
+        counts = np.ones(high - low + 1)
+        if seen is not None and bool(seen.any()):
+            counts = seen[: len(counts)].cpu().numpy().astype(np.float64)
+        return (counts / counts.sum()).tobytes()
 
 
 @TECHNIQUES.register("control_variate")
@@ -90,9 +103,9 @@ class ControlVariate(Approximation):
     accumulator and before zero-points, scales and bias. ``x_lo`` is what the `bits` lowest bits of the circuit's
     activation operand are worth, with the operand's sign; the sum runs over all that the array sees, padding (the code
     of zero) among it, and is the same for all outputs of a window. The constants follow from the weight codes of the
-    kernel and from the circuit's table, without data and without training: ``C_k`` is minus the slope, and ``C0_k``
+    kernel and from the circuit's table, without labels and without training: ``C_k`` is minus the slope, and ``C0_k``
     minus the intercept times the number of products, of the least-squares line of the kernel's mean error over
-    ``x_lo``, every activation code of the site counting alike. Where the circuit drops exactly these bits, its error is
+    ``x_lo``. Where the circuit drops exactly these bits, its error is
     ``-w x_lo``: C_k is the mean weight, C0_k is 0, and sums are off by ``sum_d (mean w - w_d) x_lo(d)``, which is 0 in
     the mean where low bits do not depend on the weights that they meet.
 
@@ -102,9 +115,12 @@ class ControlVariate(Approximation):
         fraction_bits: of every C_k, 0 to 16; -1 for as many as let all C_k of a site fit in as many bits as its weights
             have, and a sign, which is the hardware that targets price. Rounding C_k to f bits puts a sum off by at most
             ``2^-(f+1) sum_d |x_lo(d)|``.
+        activations: ``calibrated``, activation codes count as often as calibration saw them; or ``uniform``, all codes
+            alike, which needs no data. The same for circuits that drop exactly these bits.
 
     Source: G. Zervakis et al., "Control variate approximation for DNN accelerators", DAC 2021, reconstructed from
-    descriptions elsewhere; constants for circuits that do not merely drop bits are this package's own.
+    descriptions elsewhere; constants for circuits that do not merely drop bits, which take the distribution of the
+    activations into account, are this package's own.
     """
 
     kind: ClassVar[str] = "control_variate"
@@ -113,6 +129,7 @@ class ControlVariate(Approximation):
     name: str = "dadda8"
     bits: int = 0
     fraction_bits: int = AUTOMATIC
+    activations: str = "calibrated"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,6 +143,12 @@ class ControlVariate(Approximation):
             raise PlanError(
                 f"fraction_bits of 'control_variate' are 0 to {MOST_FRACTION}, or {AUTOMATIC} for as many as fit, not "
                 f"{self.fraction_bits}"
+            )
+
+        if self.activations not in _ACTIVATIONS:
+            raise PlanError(
+                f"activations of 'control_variate' cannot be {self.activations!r}"
+                f"{did_you_mean(self.activations, _ACTIVATIONS)}"
             )
 
     def label(self) -> str:
@@ -159,7 +182,12 @@ class ControlVariate(Approximation):
                     f"site {layer.site.name!r} has a control variate but no integer operands; give it an OPERAND "
                     "choice such as {'kind': 'integer'}"
                 )
-            layer.multiplier = CorrectedCore(circuit, self.bits, self.fraction_bits) if self.bits else circuit
+            layer.multiplier = circuit
+            if self.bits:
+                calibrated = self.activations == "calibrated"
+                layer.multiplier = CorrectedCore(circuit, self.bits, self.fraction_bits, calibrated)
+                if calibrated:
+                    layer.operand.input.keep_histogram()
 
     def demand(self, demand: Demand, facts: Mapping[str, float]) -> Demand:
         """Another circuit, and a correction of the bits of it that codes of this width reach."""
@@ -235,6 +263,7 @@ def _corrected(
     circuit: Multiplier | WideMultiplier,
     shifts: tuple[int, int],
     low_bits: int,
+    shares: bytes,
     fraction_bits: int,
     width: int,
 ) -> Products:
@@ -243,7 +272,8 @@ def _corrected(
     found = _products(circuit, inner.left, inner.right, shifts)
     errors = np.asarray(found * 2.0 ** -sum(shifts) - np.multiply.outer(x, w), np.float64)
     low: IntArray = np.sign(x) * (np.abs(x) & ((1 << low_bits) - 1))
-    return corrected_products(inner, Correction.fit(errors / unshift, low, fraction_bits, width), exact_products)
+    fitted = Correction.fit(errors / unshift, low, np.frombuffer(shares), fraction_bits, width)
+    return corrected_products(inner, fitted, exact_products)
 
 
 def _products(
