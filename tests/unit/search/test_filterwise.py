@@ -5,14 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from laxity.core.errors import ConfigError
 from laxity.core.plan import Plan, Recovery
 from laxity.core.slots import Slot
+from laxity.emulate.apply import approximate
 from laxity.evaluation.evaluator import Evaluator, Setup
 from laxity.relevance import relevances
 from laxity.search.filterwise import Modes, Subject, filterwise, layerwise, networkwise
 from laxity.search.filterwise.modes import fixed
+from laxity.task.make import make_task
 from laxity.techniques import FilterMultipliers, Integer
 
 SETUP = Setup(task={"spec": "digits"}, target="mac-array-45nm", probe_samples=128, search_samples=200)
@@ -173,3 +177,36 @@ def test_products_of_activations_keep_the_most_exact_mode(toy):
     assert found["b"]["modes"] == "0110"
     assert [found[s] for s in "pf"] == [{"kind": "multiplier", "name": "dadda8"}] * 2
     assert {plan.at(site)[Slot.OPERAND] for site in "abpf"} == {Integer(6, 8)}
+
+
+def test_groups_and_transposed_layers_have_a_mode_per_output_channel():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.plain = nn.Conv2d(2, 6, 3)
+            self.depthwise = nn.Conv2d(6, 12, 3, groups=6)
+            self.up = nn.ConvTranspose2d(12, 4, 2, stride=2, groups=2)
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(torch.relu(self.up(torch.relu(self.depthwise(self.plain(x))))).mean((2, 3)))
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = Net()
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(60, 2, 7, 7, generator=generator), torch.randint(0, 3, (60,), generator=generator)
+    splits = {"train": (x, y), "validation": (x[:20], y[:20]), "test": (x[20:40], y[20:40])}
+    task = make_task("net", net, **splits)
+    scores = relevances(task, "taylor", samples=16)
+    counts = {"plain": 6, "depthwise": 12, "up": 4, "head": 3}
+    assert {site: len(values) for site, values in scores.items()} == counts
+    subject = Subject.of(Evaluator(replace(SETUP, task=task)).prepared.sites, Modes(tuple(CIRCUITS)))
+    assert subject.filters == counts
+    strong = approximate(task, subject.everywhere(2))
+    mixed = approximate(task, subject.plan({**{s: (2,) * n for s, n in counts.items()}, "head": (2, 0, 2)}))
+    outputs, other = strong(x[:4]), mixed(x[:4])
+    assert torch.equal(outputs[:, [0, 2]], other[:, [0, 2]])
+    assert not torch.equal(outputs[:, 1], other[:, 1])
+    found = layerwise(replace(SETUP, task=task), CIRCUITS, max_drop=1.0)
+    assert set("".join(modes_of(found.chosen).values())) == {"2"}
