@@ -217,6 +217,17 @@ def betting_any(population: Population, replicates: int, horizon: int | None = N
     return row(population, name, covered.astype(float), limit)
 
 
+@dataclass(frozen=True)
+class Guess:
+    """Shares of the strata that a plan is made with."""
+
+    name: str
+    rates: dict[str, float]
+
+
+ROUGH = Guess("the guess 0.5 and 5e-4", {"bit 30": 0.5, "other bits": 5e-4})
+
+
 class Stratified:
     """Bit 30 and all other bits of a published campaign, one random image per fault."""
 
@@ -238,7 +249,9 @@ class Stratified:
         ]
 
 
-def looks(subject: Stratified, replicates: int, prior: Stratified | None, method: str = "fisher") -> tuple[Row, Row]:
+def looks(
+    subject: Stratified, replicates: int, prior: Stratified | Guess | None, method: str = "fisher"
+) -> tuple[Row, Row]:
     """Exact intervals at planned looks, stopped at the half-width; planned from a pilot or from another network."""
     covered, faults, met = [], [], 0
     known: dict[Any, Any] = {}
@@ -319,7 +332,7 @@ def needed(tables: dict[str, tuple[Values, Values]], replicates: int) -> tuple[l
     subject, other = (Stratified(name, *tables[name]) for name in ("ResNet20", "ResNet32"))
     priors = {k: (max(0.5, 60 * p), 60 * (1 - p)) if p > 0.01 else (1.0, 1 / p / 3) for k, p in other.rates.items()}
     few = max(10, replicates // 50)
-    rows = [*looks(subject, replicates, other), *looks(subject, replicates, None)]
+    rows = [*looks(subject, replicates, other), *looks(subject, replicates, ROUGH), *looks(subject, replicates, None)]
     rows += looks(subject, replicates, other, "exact_bonferroni")
     rows += [adaptive(subject, few, priors, "product"), adaptive(subject, few, {}, "product")]
     guaranteed = [r for r in rows if r.nominal and r.coverage >= r.nominal - 3 * r.error]

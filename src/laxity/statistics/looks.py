@@ -90,7 +90,7 @@ def plan_looks(
     confidence: float = 0.99,
     *,
     looks: int = 3,
-    growth: float = 1.25,
+    growth: float = 1.35,
     assurance: float = 0.5,
     method: str = "fisher",
 ) -> LookPlan:
