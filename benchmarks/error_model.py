@@ -2,12 +2,14 @@
 
 All times are CPU seconds of this process, so that other programs disturb them least.
 
-Four parts: ``ranking`` (predicted against emulated harm of all multipliers), ``relations`` (slopes, spreads and means
+Five parts: ``ranking`` (predicted against emulated harm of all multipliers), ``relations`` (slopes, spreads and means
 of the errors per layer, medians over the layers), ``speed`` (training steps by table, by model and in float32, in
-turns, shortest times), ``training`` (fine-tuning by table and by model from the same start, judged by the table).
+turns, shortest times), ``training`` (fine-tuning by table and by model from the same start, judged by the table),
+``ways`` (the training that plans get, by table and through models with and without noise and clips, from the
+re-estimated network, judged by the table on the test split).
 
 Usage: ``python benchmarks/error_model.py [--json] [--task cifar10] [--data-dir DIR] [--weight-bits 8,4]
-[--parts ranking,relations,speed,training] [--samples 256] [--train-samples 1024]``
+[--parts ranking,relations,speed,training,ways] [--samples 256] [--train-samples 1024] [--seeds 1]``
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,16 +46,23 @@ from laxity.recovery import (
     observe,
     rank_multipliers,
 )
-from laxity.recovery.train import retrain
+from laxity.recovery.train import Through, retrain, train
 from laxity.sites.prepare import Prepared, prepare
 from laxity.task.task import Task
-from laxity.techniques import Integer
+from laxity.task.train import accuracy
+from laxity.techniques import CircuitMultiplier, Integer
 
 RELATIONS = ("optrunc8_2", "optrunc8_3", "coltrunc8_8", "perf8_0_3", "drum8_3", "mitchell8", "roba8")
 SPEED = ("optrunc8_3", "coltrunc8_8", "mitchell8", "coltruncv8_8")
 TRAINING = ("coltrunc8_8", "optrunc8_4", "mbm8_4")
 SPREADS = ("independent_spread", "sampled_spread")
-PARTS = ("ranking", "relations", "speed", "training")
+PARTS = ("ranking", "relations", "speed", "training", "ways")
+THROUGH = {
+    "noise_clips": Through(),
+    "noise_lines": Through(clips=False),
+    "clips": Through(noise=False),
+    "lines": Through(noise=False, clips=False),
+}
 WAYS = (("model_s", None, True), ("straight_model_s", None, False), ("noisy_model_s", 0, False))
 _ROUNDS = 7
 
@@ -235,11 +244,41 @@ def _train(model: nn.Module, subject: Subject, options: argparse.Namespace, sess
     retrain(model, subject.task, recovery, seed=options.seed, teacher=subject.prepared.model, progress=refit)
 
 
+def ways(subject: Subject, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Accuracy on the test split after equal steps by table and through models, for each seed."""
+    task, rows = subject.task, []
+    recovery = Recovery(
+        epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        batch_size=options.batch_size,
+        samples=options.train_samples,
+    )
+    for name in options.train_multipliers:
+        bare = Plan.assign(subject.prepared.sites, [Integer(weight_bits=subject.weight_bits), CircuitMultiplier(name)])
+        plan = bare.with_recovery(replace(recovery, epochs=0))
+        start = realise(subject.prepared, plan, subject.inputs)
+        row: dict[str, Any] = {
+            "name": name,
+            "untreated": accuracy(realise(subject.prepared, bare, subject.inputs), task.test),
+            "re-estimated": accuracy(start, task.test),
+        }
+        for way in options.ways:
+            wanted = recovery if way == "table" else replace(recovery, modelled=True)
+            for seed in range(options.seeds):
+                model = copy.deepcopy(start)
+                through = THROUGH.get(way, Through())
+                train(model, task, wanted, seed=seed, teacher=subject.prepared.model, label=name, through=through)
+                row[f"{way}, seed {seed}"] = accuracy(model, task.test)
+        rows.append(row)
+    return rows
+
+
 MEASURES: dict[str, Callable[[Subject, argparse.Namespace], Any]] = {
     "ranking": ranking,
     "relations": relations,
     "speed": speed,
     "training": training,
+    "ways": ways,
 }
 
 
@@ -268,6 +307,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=256, help="validation samples that are emulated")
     parser.add_argument("--train-samples", type=int, default=1024, help="training samples per epoch")
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=64, help="of the part ways")
+    parser.add_argument("--ways", type=lambda text: text.split(","), default=["table", *THROUGH], help="of that part")
+    parser.add_argument("--seeds", type=int, default=1, help="of that part")
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument(
         "--train-multipliers", type=lambda text: text.split(","), default=list(TRAINING), help="joined by commas"

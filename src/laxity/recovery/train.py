@@ -34,6 +34,20 @@ _PATCHES, _PATCHES_OF_MODELS = 128, 256
 """Outputs of a site from which a gradient, or an error model per kernel, is made."""
 
 
+@dataclass(frozen=True, slots=True)
+class Through:
+    """What of the errors' models training goes through, where a recovery says `modelled`.
+
+    Attributes:
+        noise: what the models leave unexplained, drawn anew for every batch. Without it training finds weights that
+            only the models like.
+        clips: the ends of the models; straight lines otherwise.
+    """
+
+    noise: bool = True
+    clips: bool = True
+
+
 def retrain(
     model: nn.Module,
     task: Task,
@@ -97,11 +111,12 @@ def train(
     progress: Progress | None = None,
     checkpoint: Path | None = None,
     watched: int = 0,
+    through: Through = Through(),
 ) -> Curve:
     """`retrain` with any teacher, as the last stage of a recovery, and with the accuracy after each epoch.
 
     Arguments are those of `retrain`, and `watched`: samples of the validation split on which accuracy is measured,
-    with the true circuits; 0 for none.
+    with the true circuits, 0 for none; and `through`, which is for measurements: plans have the usual one.
 
     Returns:
         ``{"loss": ..., "accuracy": ...}`` of each epoch, accuracies as fractions where samples are watched.
@@ -109,10 +124,11 @@ def train(
     Raises:
         LaxityError: as `retrain`.
     """
-    training = _Training(model, task, recovery, seed, teacher, label, progress, watched)
+    training = _Training(model, task, recovery, seed, teacher, label, progress, watched, through)
     stored = None
     if checkpoint is not None:
         own = [recovery, seed, label, task.fingerprint, teacher is not None, watched]
+        own += [through] if through != Through() else []
         stored = Checkpoint(checkpoint, content_key(own))
     for parameter in training.parameters:
         parameter.requires_grad_(True)
@@ -136,6 +152,7 @@ class _Training:
     label: str
     progress: Progress | None
     watched: int
+    through: Through
     parameters: list[nn.Parameter] = field(init=False)
     count: int = field(init=False)
     _inputs: list[Tensor] = field(init=False, default_factory=list)
@@ -158,7 +175,8 @@ class _Training:
             place = _Place(epoch, epochs, per_epoch, stored)
             seed = derive(self.seed, "treatments", self.label, epoch)
             terms = self._terms(seed)
-            with _way(self.model, self.recovery, self.inputs if _observes(self.recovery) else [], seed):
+            inputs = self.inputs if _observes(self.recovery) else []
+            with _way(self.model, self.recovery, inputs, seed, self.through):
                 loss = self._epoch(place, loss_of, terms, optimiser, schedule)
             curve.append({"loss": loss, **self._accuracy()})
             if stored is not None:
@@ -256,11 +274,11 @@ def _observes(recovery: Recovery) -> bool:
 
 
 @contextmanager
-def _way(model: nn.Module, recovery: Recovery, inputs: Sequence[Tensor], seed: int) -> Iterator[None]:
+def _way(model: nn.Module, recovery: Recovery, inputs: Sequence[Tensor], seed: int, through: Through) -> Iterator[None]:
     """How values and gradients are computed during one epoch; estimates are made from the present weights."""
     if recovery.modelled:
         models = error_models(model, inputs, seed=seed, patches=_PATCHES_OF_MODELS, per_kernel=True)
-        with modelled(model, models, noise_seed=seed):
+        with modelled(model, models, noise_seed=seed if through.noise else None, clips=through.clips):
             yield
     elif recovery.gradient != "straight_through":
         with with_gradient(model, recovery.gradient, inputs, seed=seed, patches=_PATCHES):

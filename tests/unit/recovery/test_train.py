@@ -20,7 +20,7 @@ from laxity.core.plan import Plan, Recovery
 from laxity.emulate import approximate
 from laxity.emulate.apply import calibration_inputs
 from laxity.recovery.distillation import Distillation
-from laxity.recovery.train import retrain, train
+from laxity.recovery.train import Through, retrain, train
 from laxity.sites import find_sites
 from laxity.task import make_task
 from laxity.techniques import CircuitMultiplier, Integer
@@ -139,6 +139,19 @@ def test_training_through_the_model_of_exact_products_is_plain_training_but_for_
         found.append((retrain(model, task, recovery, seed=0, teacher=task.model), model))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-3)
     assert all(layer.multiplier is not None for layer in found[1][1].modules() if hasattr(layer, "multiplier"))
+
+
+def test_training_goes_through_noise_and_clips_unless_told_otherwise(task):
+    start = approximate(task, circuits(task, "coltrunc8_10"))
+    recovery = Recovery(epochs=1, samples=64, learning_rate=1e-2, modelled=True)
+    found = []
+    for arguments in ({}, {"through": Through()}, {"through": Through(noise=False)}, {"through": Through(clips=False)}):
+        model = copy.deepcopy(start)
+        train(model, task, recovery, seed=0, teacher=task.model, **arguments)
+        found.append(state_of(model))
+    assert equal(found[0], found[1])
+    assert not any(equal(found[0], other) for other in found[2:])
+    assert not equal(found[2], found[3])
 
 
 def test_a_model_of_the_errors_teaches_the_true_circuit(task):
