@@ -149,7 +149,7 @@ class BettingSequence:
             seen, left = float(every.sum()), self.population - every.size
             low, high = max(low, seen / self.population), min(high, (seen + left) / self.population)
         if low > high:  # all values are excluded, which happens with probability 1 - confidence at most
-            low = high = min(max(float(every.mean()), high), low)
+            low = high = min(max(float(every.mean()), self.low), self.high)
         return low, high
 
     def _check(self, size: int) -> None:

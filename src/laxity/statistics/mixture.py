@@ -114,7 +114,7 @@ class BinomialSequence:
         low, high = (float(x) for x in mixture_bounds(s, n, self.confidence, self.a, self.b))
         low, high = max(self.low, low), min(self.high, high)
         if low > high:  # all values are excluded, which happens with probability 1 - confidence at most
-            low = high = min(max(s / n, high), low)
+            low = high = min(max(s / n, self.low), self.high)
         return replace(self, successes=s, trials=n, low=low, high=high)
 
     def interval(self) -> Interval:

@@ -155,7 +155,8 @@ class StratifiedSequence:
         low, high = ends(open_strata, self.confidence) if open_strata else (0.0, 0.0)
         low, high = max(self.low, low), min(self.high, high)
         if low > high:  # all values are excluded, which happens with probability 1 - confidence at most
-            low = high = (low + high) / 2
+            share = math.fsum(s.weight * s.share for s in strata)
+            low = high = min(max(share, self.low), self.high)
         return replace(self, strata=strata, low=low, high=high)
 
     def interval(self) -> Interval:

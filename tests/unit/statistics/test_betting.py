@@ -67,6 +67,12 @@ def test_the_whole_population_is_known_exactly() -> None:
         state.update([0.5])
 
 
+def test_a_contradiction_leaves_one_point_inside() -> None:
+    before = BettingSequence().update(np.zeros(300))
+    after = before.update(np.ones(300))
+    assert after.low == after.high == before.high
+
+
 def test_small_variance_gives_narrow_intervals() -> None:
     values = 0.3 + 0.02 * stream(4, "narrow").random(2000)
     fractions = BettingSequence(horizon=2000).update(values).interval()

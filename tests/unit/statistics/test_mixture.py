@@ -98,8 +98,12 @@ def test_nothing_seen_says_nothing() -> None:
 
 
 def test_a_contradiction_leaves_one_point() -> None:
-    state = BinomialSequence().update(500, 500).update(0, 100_000)
-    assert state.low == state.high
+    before = BinomialSequence().update(0, 16)
+    after = before.update(29, 29)
+    assert after.low == after.high == before.high
+    above = BinomialSequence().update(500, 500)
+    below = above.update(0, 100_000)
+    assert below.low == below.high == above.low
 
 
 def test_bad_input() -> None:

@@ -192,6 +192,12 @@ def test_adaptive_sequences_cover_at_any_time(method: str) -> None:
     assert missed <= 6
 
 
+def test_a_contradiction_leaves_one_point_inside() -> None:
+    before = StratifiedSequence((Stratum("a", 0.5), Stratum("b", 0.5))).update({"a": (0, 900), "b": (0, 900)})
+    after = before.update({"a": (900, 900), "b": (900, 900)})
+    assert after.low == after.high == before.high
+
+
 def test_sequences_refuse_what_is_not_valid_at_any_time() -> None:
     state = StratifiedSequence((Stratum("a", 1.0),), method="fisher")
     with pytest.raises(ConfigError, match="fixed before"):
