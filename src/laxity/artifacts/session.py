@@ -16,6 +16,7 @@ from torch import nn
 from laxity.artifacts import details as tables
 from laxity.artifacts.config import EFFORTS, RunConfig, merge, resolve
 from laxity.artifacts.folder import RunFolder
+from laxity.artifacts.repairs import repairs
 from laxity.artifacts.report import write_report
 from laxity.circuits import catalogue, shelf
 from laxity.circuits.kept import keep
@@ -143,12 +144,15 @@ def run(
         recorded_s = sum(e.seconds for e in journal) / workers
         space = Space.of(evaluator.prepared.sites, evaluator.base, config.search.techniques)
         executor = stack.enter_context(make_executor(workers, Pool.initialise, (setup,)))
-        outcome = search(space, Pool(executor, journal, progress), _budget(config), seed=config.seed)
+        pool, budget = Pool(executor, journal, progress), _budget(config)
+        outcome = search(space, pool, budget, seed=config.seed)
+        repaired = repairs(outcome, pool, budget)
         finish = _Finish(config, evaluator, outcome, progress)
         result = finish.verify()
-        result["evaluations"] = sum(1 for e in journal if e.stage != "sensitivity")
+        result["evaluations"] = sum(1 for e in journal if e.stage not in ("sensitivity", "test"))
         result["seconds"] = recorded_s + time.perf_counter() - start
         if folder is not None:
+            folder.write("recovery.json", repaired)
             finish.write(folder, result, command)
     return Result(finish.plan, finish.model, result, bool(result["met"]), out)
 

@@ -65,6 +65,7 @@ class Outcome:
         best: cheapest evaluation within the budget per level, None where there is none.
         selected: the plan to hand over: the cheapest within the budget, or the least harmful if none fits.
         met: whether the selected plan fits the budget.
+        recipes: how plans were repaired, and how that was found.
     """
 
     base: Evaluation
@@ -73,6 +74,7 @@ class Outcome:
     best: Mapping[str, Evaluation | None]
     selected: Evaluation
     met: bool
+    recipes: Recipes
 
 
 def search(space: Space, pool: Pool, budget: Budget, *, seed: int) -> Outcome:
@@ -96,13 +98,13 @@ def search(space: Space, pool: Pool, budget: Budget, *, seed: int) -> Outcome:
     fitting = [(e, name) for name, e in best.items() if e is not None]
     if not fitting:
         least = min([base, *tried[CROSS]], key=lambda e: (e.drop, e.energy_ratio))
-        return Outcome(base, tuple(probes), tried, best, least, False)
+        return Outcome(base, tuple(probes), tried, best, least, False, recipes)
     selected, name = min(fitting, key=lambda pair: _by_energy(pair[0]))
     polished = _polish(selected, _simplified(selected, space.base, pool, budget), pool, budget, recipes)
     if polished is not selected:
         tried[name] = (*tried[name], polished)
     best[name] = polished
-    return Outcome(base, tuple(probes), tried, best, polished, True)
+    return Outcome(base, tuple(probes), tried, best, polished, True, recipes)
 
 
 def _joined(base: Plan, tried: Mapping[str, Sequence[Evaluation]], budget: Budget) -> list[Plan]:

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from laxity.core.errors import PlanError
 from laxity.core.plan import Plan, Recovery
+from laxity.core.records import Evaluation
 from laxity.core.slots import Level, Slot
 from laxity.core.space import Space
 from laxity.search.pool import Pool
 
 _WHAT = "ways of repair"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Several recoveries of one plan.
+
+    Attributes:
+        question: what was to be found out.
+        found: each recovery with the repaired plan.
+        chosen: the one after which the plan was nearest to the original network.
+    """
+
+    question: str
+    found: tuple[tuple[Recovery, Evaluation], ...]
+    chosen: Recovery
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +37,12 @@ class Recipes:
     Attributes:
         usual: for all plans that the other one is not for.
         circuits: for plans whose approximate circuits are multipliers of whole-number codes; None for the usual one.
+        trials: how both were found.
     """
 
     usual: Recovery
     circuits: Recovery | None = None
+    trials: tuple[Trial, ...] = field(default=(), compare=False)
 
     def of(self, plan: Plan) -> Recovery:
         """The recovery of a plan."""
@@ -60,10 +78,11 @@ def choose(space: Space, pool: Pool, recoveries: Sequence[Recovery], gradients: 
     Raises:
         LaxityError: a trial failed.
     """
-    usual = recoveries[0]
+    usual, trials = recoveries[0], []
     if len(recoveries) > 1:
         narrow = space.restrict([Level.DATA])
-        usual = _best(narrow if narrow.variables else space, pool, recoveries)
+        trials.append(_try("recovery of all plans", narrow if narrow.variables else space, pool, recoveries))
+        usual = trials[0].chosen
     circuits = Space(tuple(v for v in space.variables if v.slot is Slot.MULTIPLIER), space.base)
     others = [g for g in gradients if g != usual.gradient]
     if (
@@ -73,19 +92,22 @@ def choose(space: Space, pool: Pool, recoveries: Sequence[Recovery], gradients: 
         or not circuits.variables
         or not estimable(_middling(circuits))
     ):
-        return Recipes(usual)
+        return Recipes(usual, trials=tuple(trials))
+    ways = [usual, *(replace(usual, gradient=g) for g in others)]
     try:
-        return Recipes(usual, _best(circuits, pool, [usual, *(replace(usual, gradient=g) for g in others)]))
+        trials.append(_try("gradient of approximate multipliers", circuits, pool, ways))
     except PlanError:  # a site of the network has no estimate: a transposed convolution, or codes too wide to table
-        return Recipes(usual)
+        return Recipes(usual, trials=tuple(trials))
+    return Recipes(usual, trials[-1].chosen, tuple(trials))
 
 
 def _middling(space: Space) -> Plan:
     return space.plan([2 * (len(v.candidates) - 1) // 3 for v in space.variables])
 
 
-def _best(space: Space, pool: Pool, recoveries: Sequence[Recovery]) -> Recovery:
-    """The recovery after which a plan of middling strength is nearest to the original network."""
+def _try(question: str, space: Space, pool: Pool, recoveries: Sequence[Recovery]) -> Trial:
+    """Repair a plan of middling strength in every way."""
     plan = _middling(space)
     results = pool.run([plan.with_recovery(r) for r in recoveries], "recovery", _WHAT)
-    return min(zip(results, recoveries, strict=True), key=lambda pair: pair[0].divergence)[1]
+    found = tuple(zip(recoveries, results, strict=True))
+    return Trial(question, found, min(found, key=lambda pair: pair[1].divergence)[0])

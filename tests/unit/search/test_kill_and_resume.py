@@ -36,6 +36,7 @@ FILES = (
     "best/model.safetensors",
     "best/details.json",
     "front.json",
+    "recovery.json",
     "sensitivity.json",
     "config.toml",
 )

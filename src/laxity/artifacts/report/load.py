@@ -270,6 +270,64 @@ class Details(Part):
     faults: Faults
 
 
+class Repair(Part):
+    """One repaired plan on the validation split; `before` is after the brief repair of every plan of the search."""
+
+    plan_key: str
+    label: str
+    recovery: dict[str, Any] | None
+    energy_ratio: Amount
+    before: float
+    after: float
+    divergence_before: Amount
+    divergence: Amount
+    drop: float
+    curve: list[dict[str, float]]
+
+
+class TriedRepair(Repair):
+    """One recovery of several that were tried on one plan."""
+
+    chosen: bool
+
+
+class RecipeTrial(Part):
+    """What was tried to find out how plans are to be repaired."""
+
+    question: str
+    rows: list[TriedRepair]
+
+
+class LevelRepair(Repair):
+    """A repaired plan of the search: which search asked for it, and whether it keeps the budget."""
+
+    level: str
+    met: bool
+
+
+class Stage(Part):
+    """The selected plan after one stage of its recovery, on the test split."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    drop: float
+
+
+class RecoveryFile(Part):
+    """``recovery.json``: how accuracy was repaired."""
+
+    max_drop: Amount
+    original: float
+    usual: dict[str, Any]
+    circuits: dict[str, Any] | None = None
+    trials: list[RecipeTrial]
+    repaired: list[LevelRepair]
+    selected: str
+    stages: list[Stage]
+
+
 class PlanText(Part):
     """``best/plan.json`` as data: site, slot, choice."""
 
@@ -291,6 +349,7 @@ class RunView:
     metrics: Metrics
     details: Details
     accelerator: Accelerator | None
+    recovery: RecoveryFile | None
     config: str
 
 
@@ -314,8 +373,14 @@ def load_run(run: Path) -> RunView:
         metrics=read_part(run / "best" / "metrics.json", Metrics),
         details=read_part(run / "best" / "details.json", Details),
         accelerator=load_accelerator(run / "best" / "accelerator"),
+        recovery=_recovery(run / "recovery.json"),
         config=read_text(run / "config.toml"),
     )
+
+
+def _recovery(path: Path) -> RecoveryFile | None:
+    """How accuracy was repaired; runs of earlier versions do not say."""
+    return read_part(path, RecoveryFile) if path.exists() else None
 
 
 def _journal(path: Path) -> tuple[JournalLine, ...]:

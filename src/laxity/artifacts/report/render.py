@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from markupsafe import Markup
 from laxity.artifacts.page import render_document
 from laxity.artifacts.page.chart import Chart
 from laxity.artifacts.page.inline import script_json
+from laxity.artifacts.recipes import in_words
 from laxity.artifacts.report import machine, tables, wording
 from laxity.artifacts.report.charts.circuit import circuit_chart
 from laxity.artifacts.report.charts.cost import component_chart, site_chart
@@ -24,6 +26,7 @@ from laxity.artifacts.report.charts.machine import (
     timing_chart,
     traffic_chart,
 )
+from laxity.artifacts.report.charts.recovery import recipe_charts, repair_curves, repairs_chart, stages_chart
 from laxity.artifacts.report.charts.sensitivity import sensitivity_chart
 from laxity.artifacts.report.charts.silicon import silicon_area_chart, silicon_energy_chart, steps_chart
 from laxity.artifacts.report.load import RunView, load_run
@@ -38,6 +41,10 @@ _CHARTS = (
     site_chart,
     sensitivity_chart,
     quality_chart,
+    stages_chart,
+    repairs_chart,
+    partial(repair_curves, key="accuracy"),
+    partial(repair_curves, key="loss"),
     fault_chart,
     area_chart,
     timing_chart,
@@ -122,6 +129,9 @@ def _words(view: RunView) -> dict[str, Any]:
         "front_levels": levels_present(view),
         "front_stages": stages_present(view),
         "hidden": hidden(view),
+        "recovered": wording.recovered(view),
+        "recipe_charts": [_drawn(chart) for chart in recipe_charts(view)],
+        "in_words": in_words,
     }
 
 

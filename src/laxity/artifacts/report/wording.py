@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from laxity.artifacts.page.numbers import THIN, number, points, signed_points
+from laxity.artifacts.page.numbers import THIN, number, percent, points, signed_points
 from laxity.artifacts.report.load import LevelBest, RunView
 
 LEVELS = ("data", "software", "hardware", "cross")
@@ -65,6 +65,18 @@ def comparison(view: RunView) -> str:
     if round((1 - relative) * 100) > 0:
         return f"{start} Crossing levels thus takes {saving(relative)} than staying on one."
     return f"{start} Crossing levels gained nothing here."
+
+
+def recovered(view: RunView) -> str:
+    """What repair did for the selected plan, in one sentence; empty where the run does not say."""
+    if view.recovery is None or len(view.recovery.stages) < 3:
+        return ""
+    stages = view.recovery.stages
+    untreated, last = stages[2], stages[-1]
+    start = f"With exact circuits and 8 bits {percent(stages[1].value)}, approximated {percent(untreated.value)}"
+    if last is untreated:
+        return f"{start}; the plan needs no repair."
+    return f"{start}, after its recovery {percent(last.value)}."
 
 
 def _met(view: RunView, level: str) -> LevelBest | None:

@@ -24,6 +24,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found; install one or set LAXITY_CHROMIUM"),
 ]
 RESULTS = {"front", "levels", "components", "sensitivity", "quality", "faults"}
+RESULTS |= {"stages", "recipe-0", "repairs", "repair-accuracy", "repair-loss"}
 HARDWARE = {"sites", "circuit-0", "circuit-1", "area", "timing", "split", "product", "cycles", "traffic"}
 HARDWARE |= {"steps", "silicon-area", "silicon-energy"}
 CHARTS = RESULTS | HARDWARE
@@ -163,6 +164,10 @@ def test_copy_button(visit: Any, run_folder: Path) -> None:
 
 def test_hostile_names_do_nothing(visit: Any, run_folder: Path, edit) -> None:
     edit(run_folder / "manifest.json", lambda m: m["task"].update(name=EVIL))
+    edit(run_folder / "recovery.json", lambda r: [p.update(label=EVIL) for p in r["repaired"]])
+    edit(
+        run_folder / "recovery.json", lambda r: [r["stages"][2].update(name=EVIL), r["trials"][0].update(question=EVIL)]
+    )
     edit(run_folder / "front.json", lambda f: [p.update(label=EVIL) for p in f["points"]])
     edit(run_folder / "best/details.json", lambda d: [s.update(name=EVIL + str(i)) for i, s in enumerate(d["sites"])])
     for name in ("accelerator", "simulation", "silicon"):
@@ -183,6 +188,7 @@ def test_empty_run_has_no_broken_chart(visit: Any, run_folder: Path, edit) -> No
     edit(run_folder / "front.json", lambda f: f.update(points=[], levels={}))
     edit(run_folder / "best/details.json", lambda d: d.update(circuits=[], faults={}, sites=[], hardware=None))
     shutil.rmtree(run_folder / "best/accelerator")
+    (run_folder / "recovery.json").unlink()
     page = visit(run_folder, SIZES[1])
     to_hardware(page)
     assert drawn(page) == {"quality"}

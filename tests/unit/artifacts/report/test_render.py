@@ -18,7 +18,7 @@ from laxity.artifacts.report import render_report, write_report
 from laxity.core.errors import RunError
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
-SECTIONS = ["front", "levels", "sites", "cost", "sensitivity", "quality", "faults", "provenance"]
+SECTIONS = ["front", "levels", "sites", "cost", "sensitivity", "quality", "recovery", "faults", "provenance"]
 SECTIONS += ["target", "element", "circuits", "layers", "figures", "accelerator"]
 
 
@@ -63,7 +63,18 @@ def test_sections_stand_in_order_and_have_charts(run_folder: Path) -> None:
     assert [a["id"] for t, a in page.tags if t == "section"] == SECTIONS
     boxes = {a["id"].removeprefix("chart-") for t, a in page.tags if a.get("class") == "chart"}
     assert boxes == set(page.charts())
-    assert {"front", "levels", "components", "sites", "sensitivity", "circuit-0", "quality", "faults"} <= boxes
+    assert {
+        "front",
+        "levels",
+        "components",
+        "sites",
+        "sensitivity",
+        "circuit-0",
+        "quality",
+        "stages",
+        "repairs",
+        "faults",
+    } <= boxes
 
 
 def test_figures_of_the_run_are_on_the_page(run_folder: Path) -> None:
@@ -157,11 +168,12 @@ def test_empty_parts_get_sentences(run_folder: Path, edit) -> None:
     shutil.rmtree(run_folder / "best/accelerator")
     edit(run_folder / "manifest.json", lambda m: m["target"].update(constants=[]))
     (run_folder / "evaluations.jsonl").write_text("")
+    (run_folder / "recovery.json").unlink()
     page = Page(render_report(run_folder))
     empty = {a["data-empty"] for _, a in page.tags if "data-empty" in a}
     assert empty == {
         "front", "levels", "site-table", "components", "sites", "sensitivity", "circuits", "faults", "constants",
-        "area", "cycles", "accelerator",
+        "area", "cycles", "accelerator", "stages",
     }  # fmt: skip
     assert set(page.charts()) == {"quality"}
     assert "does not agree" in page.text
@@ -193,3 +205,32 @@ def test_written_whole_or_not_at_all(run_folder: Path) -> None:
         write_report(run_folder)
     assert path.read_text(encoding="utf-8") == text
     assert not list(run_folder.glob(".report.html*"))
+
+
+def test_how_accuracy_came_back(run_folder: Path, edit) -> None:
+    page = Page(render_report(run_folder))
+    text, charts = page.text, page.charts()
+    found = json.loads((run_folder / "recovery.json").read_text())
+    assert "With exact circuits and 8 bits 97.0 %, approximated 41.0 %, after its recovery 97.2 %." in text
+    assert charts["stages"]["data"][0]["y"] == [stage["value"] for stage in found["stages"]]
+    after = {name: [] for name in ("data", "software", "hardware", "cross")}
+    for row in found["repaired"]:
+        after[row["level"]].append(row["after"])
+        assert row["label"] in text
+    filled = [t for t in charts["repairs"]["data"] if t.get("showlegend") and t["mode"] == "markers"]
+    assert [t["y"] for t in filled] == list(after.values())
+    assert [t["y"] for t in charts["repairs"]["data"] if t.get("name") == "selected"] == [after["hardware"]]
+    thick = [t["y"] for t in charts["repair-loss"]["data"] if t["mode"] == "lines+markers"]
+    assert thick == [[1, 1 / 2, 1 / 3]] * 2  # the two plans within the budget
+    tried = [t["line"]["color"] for t in charts["recipe-0"]["data"] if t["mode"] == "lines+markers"]
+    assert tried == ["@data", "@cross", "@data"]  # the chosen one stands out
+    assert "3 epochs at 0.002, taught by the original network" in text
+    edit(run_folder / "recovery.json", lambda r: r.update(trials=[], repaired=[], stages=r["stages"][:3]))
+    text = Page(render_report(run_folder)).text
+    assert "No plan was repaired by training." in text
+    assert "approximated 41.0 %; the plan needs no repair." in text
+    edit(run_folder / "recovery.json", lambda r: r["stages"][0].pop("value"))
+    with pytest.raises(RunError, match=r"recovery.json: stages.0.value: Field required"):
+        render_report(run_folder)
+    (run_folder / "recovery.json").unlink()
+    assert "The run was made by a version that did not record its repairs." in Page(render_report(run_folder)).text
