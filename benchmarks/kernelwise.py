@@ -36,7 +36,7 @@ from laxity.core.records import Evaluation
 from laxity.core.serial import write_json
 from laxity.evaluation.evaluator import Evaluator, Setup
 from laxity.relevance import relevances
-from laxity.search.filterwise import (
+from laxity.search.filters import (
     Filterwise,
     Modes,
     Subject,

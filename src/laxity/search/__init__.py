@@ -1,7 +1,7 @@
 """Searching for the cheapest plan inside an accuracy budget, and comparing ways to repair plans."""
 
 from laxity.search.driver import Budget, Outcome, search
-from laxity.search.filterwise import Filterwise, approxann, axnn, filterwise, layerwise, networkwise
+from laxity.search.filters import Filterwise, approxann, axnn, filterwise, layerwise, networkwise
 from laxity.search.treat import Treated, baselines, treat
 from laxity.search.uniform import Ladder, Rung, uniform
 

@@ -14,8 +14,8 @@ from laxity.core.slots import Slot
 from laxity.emulate.apply import approximate
 from laxity.evaluation.evaluator import Evaluator, Setup
 from laxity.relevance import relevances
-from laxity.search.filterwise import Modes, Subject, filterwise, layerwise, networkwise
-from laxity.search.filterwise.modes import fixed
+from laxity.search.filters import Modes, Subject, filterwise, layerwise, networkwise
+from laxity.search.filters.modes import fixed
 from laxity.task.make import make_task
 from laxity.techniques import FilterMultipliers, Integer
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laxity.search.filterwise.climb import ahead, climb
-from laxity.search.filterwise.layer import Layer, Level
+from laxity.search.filters.climb import ahead, climb
+from laxity.search.filters.layer import Layer, Level
 
 
 class World:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from laxity.core.errors import ConfigError
-from laxity.search.filterwise.layer import Layer, Level
+from laxity.search.filters.layer import Layer, Level, exponent_of
 
 LEVELS = (Level(1, 0.1, 0.01), Level(2, 0.16, 0.04))
 
@@ -85,3 +85,26 @@ def test_without_any_relevance_all_filters_share_the_harm():
 def test_bad_scores_are_named(scores):
     with pytest.raises(ConfigError, match="site 'a' needs one finite score per filter"):
         Layer("a", scores, LEVELS)
+
+
+def test_harm_by_rank_follows_a_power_of_the_number_of_filters():
+    layer = Layer("a", [300.0, -1.0, 2.0, 1e9], LEVELS[:1], exponent=2.0)
+    harms = []
+    while move := layer.propose(0.01):
+        harms.append((move.filters[0], move.harm))
+        layer.take(move)
+    assert [f for f, _ in harms] == [1, 2, 0, 3]
+    assert np.cumsum([h for _, h in harms]) == pytest.approx(0.01 * (np.arange(1, 5) / 4) ** 2)
+
+
+def test_the_exponent_is_found_again_from_half_of_the_filters():
+    for exponent in (0.7, 1.0, 2.5):
+        assert exponent_of(0.5, 0.3 * 0.5**exponent, 0.3) == pytest.approx(exponent)
+        assert exponent_of(3 / 7, 0.3 * (3 / 7) ** exponent, 0.3) == pytest.approx(exponent)
+
+
+def test_harms_that_cannot_be_told_say_nothing_and_noise_is_bounded():
+    assert exponent_of(0.5, 0.1, 0.0) == 1.0
+    assert exponent_of(1.0, 0.1, 0.1) == 1.0
+    assert exponent_of(0.5, 0.0, 0.1) == 8.0
+    assert exponent_of(0.5, 0.2, 0.1) == 0.5

@@ -6,7 +6,7 @@ import pytest
 from laxity.core.errors import ConfigError
 from laxity.core.plan import Plan, Recovery
 from laxity.evaluation.evaluator import Setup
-from laxity.search.filterwise import approxann, axnn, resilient
+from laxity.search.filters import approxann, axnn, resilient
 from laxity.techniques import FilterMultipliers
 
 SETUP = Setup(task={"spec": "digits"}, target="mac-array-45nm", probe_samples=128, search_samples=200)

@@ -22,9 +22,9 @@ from laxity.core.plan import Recovery
 from laxity.core.records import Evaluation
 from laxity.evaluation.evaluator import Evaluator, Setup
 from laxity.relevance import Scores
-from laxity.search.filterwise.methodology import Relevance, filterwise, scores_of
-from laxity.search.filterwise.modes import Modes, Subject
-from laxity.search.filterwise.result import Filterwise
+from laxity.search.filters.methodology import Relevance, filterwise, scores_of
+from laxity.search.filters.modes import Modes, Subject
+from laxity.search.filters.result import Filterwise
 from laxity.search.journaled import journaled
 from laxity.search.pool import Progress
 

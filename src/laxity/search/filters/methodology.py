@@ -3,7 +3,9 @@
 How `filterwise` goes: all filters start in the most exact mode; where a recipe is given, that network is trained once
 and its weights stay. Each layer is then put into each mode as a whole, with the rest most exact, which says what that
 saves (priced on operands of the exact 8-bit network) and harms (divergence of predictions, on ``probe_samples``).
-Within a layer both are shared out among filters, the saving evenly, the harm by relevance. Then blocks of the least
+Within a layer the saving is shared out evenly among filters. The harm of its least relevant filters is taken to grow by
+a power of their number; the exponent is found from what the less relevant half alone does in a mode of middling
+strength. Relevance itself only orders filters, so that its scale does not matter. Then blocks of the least
 relevant filters are raised to their next mode, the block of the best expected saving per expected harm first, as
 `climb` says; the accuracy on ``search_samples`` decides what is accepted. Of what was accepted the cheapest that is
 within the budget on the whole validation split is chosen. Products of two activations and functional calls stay in the
@@ -12,7 +14,7 @@ most exact mode.
 Source: reconstructed from the abstract of C. De la Parra et al., "Exploiting resiliency for kernel-wise CNN
 approximation enabled by adaptive hardware design", ISCAS 2021, whose algorithm is not public. From there are modes of
 one multiplier, their assignment to filters by resilience, and that nothing is trained afterwards; that harm is measured
-once per layer and mode and shared out by relevance, and that blocks are judged several at a time, is not.
+once per layer and mode and shared out so, and that blocks are judged several at a time, is not.
 """
 
 from __future__ import annotations
@@ -29,10 +31,11 @@ from laxity.core.plan import Plan, Recovery
 from laxity.core.records import Evaluation
 from laxity.evaluation.evaluator import Evaluator, Setup
 from laxity.relevance import Criterion, Scores, relevances
-from laxity.search.filterwise.climb import Assignment, Fits, climb
-from laxity.search.filterwise.layer import Layer, Level
-from laxity.search.filterwise.modes import Modes, Subject, fixed
-from laxity.search.filterwise.result import Filterwise, Step
+from laxity.search.filters.climb import Assignment, Fits, climb
+from laxity.search.filters.layer import Layer, Level, exponent_of
+from laxity.search.filters.modes import Modes, Subject, fixed
+from laxity.search.filters.result import Filterwise, Step
+from laxity.search.greedy import hull
 from laxity.search.journaled import journaled
 from laxity.search.pool import Pool, Progress
 
@@ -98,7 +101,8 @@ def filterwise(
 
         base = judge({})
         levels = measured(pool, subject)
-        layers = [Layer(site, scores[site], levels[site]) for site in subject.filters]
+        exponents = {} if relevance is None else exponents_of(pool, subject, scores, levels)
+        layers = [Layer(site, scores[site], levels[site], exponents.get(site)) for site in subject.filters]
         steps = tuple(climb(layers, judge, fits, block=block, lock=lock) if fits(base) else ())
         return Filterwise(base, levels, steps, chosen(pool, base, steps, fits))
 
@@ -196,6 +200,31 @@ def measured(pool: Pool, subject: Subject) -> dict[str, tuple[Level, ...]]:
     for (site, mode), price, e in zip(places, prices, found, strict=True):
         levels[site].append(Level(mode, full - price, max(0.0, e.divergence - exact)))
     return {site: tuple(own) for site, own in levels.items()}
+
+
+def exponents_of(
+    pool: Pool, subject: Subject, scores: Scores, levels: Mapping[str, Sequence[Level]]
+) -> dict[str, float]:
+    """How fast the harm of each layer's least relevant filters grows with their number, see `exponent_of`.
+
+    Of the modes that are worth using the one in the middle is tried, on half of the filters.
+    """
+    plans, parts = [], []
+    for site, count in subject.filters.items():
+        used = hull(levels[site])
+        if not used or count < 2:
+            continue
+        level, half = used[len(used) // 2], count // 2
+        modes = np.zeros(count, dtype=np.int64)
+        modes[np.argsort(scores[site], kind="stable")[:half]] = level.mode
+        plans.append(subject.plan({site: modes.tolist()}))
+        parts.append((site, half / count, level.harm))
+    exact = pool.run([subject.everywhere(0)], "sensitivity", "the most exact mode")[0].divergence
+    found = pool.run(plans, "sensitivity", "halves of layers")
+    return {
+        site: exponent_of(fraction, max(0.0, e.divergence - exact), whole)
+        for (site, fraction, whole), e in zip(parts, found, strict=True)
+    }
 
 
 def chosen(pool: Pool, base: Evaluation, steps: Sequence[Step], fits: Fits) -> Evaluation | None:

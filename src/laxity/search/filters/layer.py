@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 
 from laxity.core.errors import ConfigError
 from laxity.search.greedy import hull
+
+_LEAST_PART, _FLATTEST, _STEEPEST = 1e-6, 0.5, 8.0
+"""Bounds for what a probe says, which is noisy where harms are small."""
 
 NEGLIGIBLE = 1e-9
 """Harm that is added to every move, so that among harmless ones those that save more come first."""
@@ -56,17 +60,50 @@ class Move:
         return self.saving / (max(self.harm, 0.0) + NEGLIGIBLE)
 
 
+def exponent_of(fraction: float, harm: float, whole: float) -> float:
+    """How fast the harm of a layer's least relevant filters grows with their number.
+
+    1 where the order of the filters says nothing, more where the first ones hardly matter.
+
+    Args:
+        fraction: of the filters, in (0, 1), that were put into a mode, the least relevant ones.
+        harm: what that did.
+        whole: what all filters in that mode did.
+    """
+    if whole <= 0 or not 0 < fraction < 1:
+        return 1.0
+    part = min(max(harm / whole, _LEAST_PART), 1.0)
+    return min(max(math.log(part) / math.log(fraction), _FLATTEST), _STEEPEST)
+
+
+def _by_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shares in proportion to relevance."""
+    positive = np.clip(scores, 0.0, None)
+    total = float(positive.sum())
+    return positive / total if total > 0 else np.full(len(scores), 1.0 / len(scores))
+
+
+def _by_rank(order: NDArray[np.int64], exponent: float) -> NDArray[np.float64]:
+    """Shares by a power of the rank."""
+    shares = np.empty(len(order))
+    shares[order] = np.diff((np.arange(len(order) + 1) / len(order)) ** exponent)
+    return shares
+
+
 class Layer:
     """Filters of one site and the modes they are in.
 
-    Harm of a whole layer in a mode is measured; that of some of its filters is taken to be in proportion to their
-    relevance. Only modes on the lower convex hull of harm over saving are used: of others a mixture of two that are
-    saves more for the same harm.
+    Harm of a whole layer in a mode is measured, and shared out among its filters; the saving is shared out evenly. Only
+    modes on the lower convex hull of harm over saving are used: of others a mixture of two that are saves more for the
+    same harm.
 
     Args:
         site: its name.
-        scores: relevance of every filter, float64 (filters,); high matters, negative counts as nothing.
+        scores: relevance of every filter, float64 (filters,), high where it matters; the least relevant come first.
         levels: the modes, see `Level`; those that save nothing are never used.
+        exponent: the harm of the least relevant fraction q of the filters is taken to be ``q ** exponent`` of the
+            whole layer's, see `exponent_of`; None shares harm out in proportion to the scores, of which negative ones
+            count as nothing.
 
     Attributes:
         levels: modes in use, by rising saving; the first is the most exact one.
@@ -75,7 +112,13 @@ class Layer:
         ConfigError: a score is NaN or infinite, or there are none.
     """
 
-    def __init__(self, site: str, scores: Sequence[float] | NDArray[np.float64], levels: Sequence[Level]) -> None:
+    def __init__(
+        self,
+        site: str,
+        scores: Sequence[float] | NDArray[np.float64],
+        levels: Sequence[Level],
+        exponent: float | None = None,
+    ) -> None:
         self.site = site
         self.levels = (EXACT, *hull(levels))
         values = np.asarray(scores, dtype=np.float64)
@@ -84,9 +127,7 @@ class Layer:
                 f"site {site!r} needs one finite score per filter, not an array of shape {values.shape}; give a vector"
             )
         self._order = np.argsort(values, kind="stable")
-        positive = np.clip(values, 0.0, None)
-        total = float(positive.sum())
-        self._shares = positive / total if total > 0 else np.full(len(values), 1.0 / len(values))
+        self._shares = _by_scores(values) if exponent is None else _by_rank(self._order, exponent)
         self._at = np.zeros(len(values), dtype=np.int64)
         self._open = np.ones(len(values), dtype=np.bool_)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from laxity.core.plan import Plan
 from laxity.core.records import Evaluation
-from laxity.search.filterwise.layer import Level
+from laxity.search.filters.layer import Level
 from laxity.search.pareto import front
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from laxity.core.records import Evaluation
-from laxity.search.filterwise.layer import Layer, Move
-from laxity.search.filterwise.result import Step
+from laxity.search.filters.layer import Layer, Move
+from laxity.search.filters.result import Step
 
 Assignment = Mapping[str, tuple[int, ...]]
 """Mode of every filter, by site."""
