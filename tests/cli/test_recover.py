@@ -100,11 +100,13 @@ def test_a_score_is_written_with_its_spread() -> None:
 
 def test_gradients_by_name(own: Own, tmp_path: Path) -> None:
     command = words(own, "compare", "--multiplier", "coltrunc8_10", *SHORT, "--seeds", 1, "--out", tmp_path / "s")
-    given = ["--gradients", "table_1d,table_2d", "--treatments", "gradient (table_1d),gradient (table_2d)"]
+    named = ["table_1d", "table_2d window=4"]
+    treatments = ",".join(f"gradient ({name})" for name in named)
+    given = ["--gradients", ",".join(named), "--treatments", treatments]
     outcome = call(*command, *given, "--json", "--quiet")
     assert outcome.code == 0, outcome.err
     rows = json.loads(outcome.out)["after"]
-    assert [row["recovery"]["gradient"] for row in rows] == ["table_1d", "table_2d"]
+    assert [row["recovery"]["gradient"] for row in rows] == named
     assert rows[0]["test"]["spread"] is None  # of a single seed
 
 

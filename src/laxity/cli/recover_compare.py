@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _GRADIENTS = typer.Option(
     "--gradients",
-    help="Comma-separated gradients of the treatments that have one: straight_through, error_slope, table_1d, "
-    "table_2d [default: error_slope].",
+    help="Comma-separated gradients of the treatments that have one, such as table_1d,'table_2d window=4' "
+    "[default: error_slope].",
     show_default=False,
 )
 _TREATMENTS = typer.Option(
@@ -78,11 +78,11 @@ def compare_treatments(
 
 def _chosen(usual: Recovery, wanted: list[str], gradients: list[str]) -> Treatments:
     """The usual treatments, or those that are named."""
-    from laxity.recovery import GRADIENTS
+    from laxity.recovery.gradients import gradient_named
     from laxity.search.treat import GRADIENT, baselines
 
     for name in gradients:
-        GRADIENTS[name]
+        gradient_named(name)
     known = baselines(usual, gradients or (GRADIENT,))
     unknown = [name for name in wanted if name not in known]
     if unknown:

@@ -49,9 +49,9 @@ def climb(
 
     Multipliers stand in the order of the energy of the whole network. The chosen one is judged on the test split once.
     """
-    from laxity.recovery import GRADIENTS
+    from laxity.recovery.gradients import gradient_named
 
-    GRADIENTS[gradient]
+    gradient_named(gradient)
     given = shared.given(
         data_dir=data_dir, model=model, weights=weights, data=data, num_classes=num_classes, download=download
     )
