@@ -18,6 +18,7 @@ from laxity.emulate.layer import EmulatedLayer
 from laxity.emulate.operands import operand_traces
 from laxity.emulate.weights import read_state, restore, save_state
 from laxity.evaluation.memory import weight_memories
+from laxity.kernels import native
 from laxity.kernels.filters import FusedFilterProducts, partition
 from laxity.recovery.gradients.context import with_gradient
 from laxity.recovery.modelled import error_models
@@ -174,7 +175,8 @@ def test_one_mode_everywhere_is_the_one_circuit(name, groups):
 
 
 def test_several_circuits_run_fused():
-    assert isinstance(approximate(small(), fitting(), calibration=X)[0].products()[0], FusedFilterProducts)
+    kernel = approximate(small(), fitting(), calibration=X)[0].products()[0]
+    assert isinstance(kernel, FusedFilterProducts) == (native.level() != "torch")
 
 
 @settings(deadline=None, max_examples=10)
