@@ -29,9 +29,9 @@ MULTIPLIERS = (
 """From mild to brutal; the tables of EvoApproxLib (v1) have a mean relative error of 10.9, 14.0 and 4.2 %, the last one
 rank 229."""
 
-NONE = "none"
+NONE, VARIATE = "none", "control variate"
 ESTIMATED = "batch-norm re-estimation"
-FIXED = (NONE, ESTIMATED)
+FIXED = (NONE, ESTIMATED, VARIATE)
 """Treatments that train nothing, and are the same for every seed."""
 
 
@@ -69,6 +69,7 @@ def treatments(recovery: Recovery) -> dict[str, Recovery | None]:
     return {
         NONE: None,
         ESTIMATED: Recovery(),
+        VARIATE: None,
         "fine-tuning": labels,
         "distillation": usual,
         "gradient": replace(labels, gradient=recovery.gradient),

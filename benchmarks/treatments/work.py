@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from treatments.cells import EVOAPPROX, EXACT, NONE, Cell
+from treatments.cells import EVOAPPROX, EXACT, NONE, VARIATE, Cell
 
 import laxity as lx
 from laxity.circuits import shelf
@@ -25,6 +25,7 @@ from laxity.evaluation.quality import predict
 from laxity.recovery.recipe import Options, quantised_plan, repair
 from laxity.sites.prepare import prepare
 from laxity.techniques import CircuitMultiplier, Integer
+from laxity.techniques.hardware.control_variate import with_control_variates
 
 TARGET = "mac-array-45nm"
 
@@ -88,7 +89,8 @@ class Worker:
         choices: list[Approximation] = [Integer(weight_bits=cell.weight_bits)]
         if cell.multiplier != EXACT:
             choices.append(CircuitMultiplier(self.circuit(cell.multiplier)))
-        return Plan.assign(self.prepared.sites, choices)
+        plan = Plan.assign(self.prepared.sites, choices)
+        return with_control_variates(plan, self.prepared.sites) if cell.treatment == VARIATE else plan
 
     def run(self, cell: Cell, recovery: Recovery | None) -> dict[str, Any]:
         """Accuracy on the test split, curve and time."""
