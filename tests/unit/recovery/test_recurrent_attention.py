@@ -125,7 +125,7 @@ def test_models_of_the_errors_are_nearer_to_the_circuits_than_exact_products(tas
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("network", "epochs"), [("gru", 12), ("vit_tiny", 6)])
+@pytest.mark.parametrize(("network", "epochs"), [("gru", 40), ("vit_tiny", 15)])
 def test_the_order_of_treatments_holds_on_digits(network, epochs, tmp_path):
     train_named("digits", seed=0, network=network, data_dir=tmp_path, epochs=epochs)
     setup = Setup(task={"spec": "digits", "model": network, "data_dir": str(tmp_path)}, target="mac-array-45nm")
@@ -139,7 +139,7 @@ def test_the_order_of_treatments_holds_on_digits(network, epochs, tmp_path):
     plan = Plan.assign(sites, [Integer(4, 8), CircuitMultiplier("coltrunc8_10")])
     found = treat(setup, plan, ways, [0, 1], folder=tmp_path / "treated")
     after = {row.name: row.mean for row in found.after}
-    assert found.before.mean < 0.6 < 0.8 < found.exact.mean
+    assert found.before.mean < 0.6 < 0.75 < found.exact.mean
     assert after["statistics"] >= found.before.mean + 0.2
     assert after["fine-tuning"] >= after["statistics"] - 0.03
     assert after["gradient"] >= after["fine-tuning"] - 0.03
