@@ -312,8 +312,8 @@ class EmulatedLayer(Slots):
         """From sums of the plain convolution to the layout of the layer's output."""
         if form.linear:
             return sums.reshape(*codes.shape[:-1], sums.shape[1])
-        if not form.transposed:
-            return sums
+        if not form.transposed:  # models may view what a plain layer gives in the usual layout
+            return sums.contiguous() if codes.is_contiguous() else sums
         padding = tuple(before for before, _ in form.padding)
         return overlap_add(
             sums.to(torch.float64), form.kernel, form.stride, padding, form.output_padding, form.dilation

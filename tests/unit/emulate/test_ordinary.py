@@ -11,6 +11,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional as F
 
 import laxity as lx
+from laxity.core.approximation import Approximation
 from laxity.core.errors import DataError, PlanError, TaskError
 
 ROWS, IMAGES = torch.randn(4, 5), torch.randn(2, 3, 8, 8)
@@ -126,6 +127,23 @@ def test_weights_of_functional_calls_are_the_models():
     with torch.no_grad():
         model.inner.weight.neg_()
     assert torch.equal(model(IMAGES), -before)
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        [lx.Integer()],
+        [lx.Integer(), Approximation.from_json({"kind": "accumulator", "adder": "ripple16", "overflow": "saturate"})],
+        [Approximation.from_json({"kind": "minifloat"})],
+    ],
+    ids=["integer", "saturating", "minifloat"],
+)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_outputs_lie_as_models_that_view_them_expect(choices, groups):
+    model = nn.Sequential(nn.Conv2d(2, 4, 3, groups=groups), nn.ReLU()).eval()
+    x = torch.randn(3, 2, 6, 6, generator=torch.Generator().manual_seed(0))
+    plan = lx.Plan.assign(lx.find_sites(model, x[:1]), choices)
+    assert lx.approximate(model, plan, calibration=x)(x).view(3, -1).shape == (3, 64)
 
 
 def test_products_are_exported_with_any_batch():
