@@ -1,9 +1,10 @@
 """What modes of single filters save at equal accuracy, against modes of layers and one mode for all; and whose order.
 
 Three parts: ``modes`` (filter by filter with every order of filters, layer by layer, one mode everywhere, all with the
-same operands and modes, nothing trained), ``axnn`` (half of all neurons with weights of few bits, chosen by AxNN's
-ranking, at random, and by the inverse ranking, before and after retraining) and ``approxann`` (computation and memory
-of the least critical neurons, against computation alone).
+same operands and modes; nothing is trained, but with ``--reestimate`` output channels regain their mean and spread),
+``axnn`` (half of all neurons with weights of few bits, chosen by AxNN's ranking, at random, and by the inverse ranking,
+before and after retraining) and ``approxann`` (computation and memory of the least critical neurons, against
+computation alone).
 
 Searches look at the validation split; every figure of accuracy that is printed is of the test split. The published
 checkpoint of CIFAR-10 was trained on what is the validation split here, so that there the first half of the test split
@@ -58,7 +59,7 @@ PARTS = ("modes", "axnn", "approxann")
 PUBLISHED_ON_TRAINING = ("cifar10",)
 """Tasks whose published weights were trained on the validation split."""
 
-SETTINGS = ("circuits", "weight_bits", "max_drop", "probe_samples", "search_samples", "epochs", "samples")
+SETTINGS = ("reestimate", "circuits", "weight_bits", "max_drop", "probe_samples", "search_samples", "epochs", "samples")
 """Options that what is kept depends on."""
 
 RATIOS = ("energy_ratio", "mac_ratio", "multiplier_ratio")
@@ -145,6 +146,8 @@ class Bench:
         """A search with the modes of the command line, and what the test split says of its choice."""
         options = self.options
         common: dict[str, Any] = {"weight_bits": options.weight_bits, "max_drop": options.max_drop}
+        if options.reestimate and find is not approxann:
+            common["recipe"] = Recovery()
         found = find(self.setup, options.circuits, **{**common, **own}, folder=self.journal, progress=tell)
         base = Plan.from_json(found.base.plan)
         plan = base if found.chosen is None else Plan.from_json(found.chosen.plan)
@@ -308,6 +311,9 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--criteria", nargs="+", default=list(CRITERIA))
     parser.add_argument("--blocks", nargs="*", default=["lrp_zplus"], help="criteria with locks of blocks, not layers")
     parser.add_argument("--seeds", type=int, default=3, help="of random orders")
+    parser.add_argument(
+        "--reestimate", action="store_true", help="statistics of outputs, in every plan of the searches"
+    )
     parser.add_argument("--max-drop", type=float, default=0.01)
     parser.add_argument("--probe-samples", type=int, default=256)
     parser.add_argument("--search-samples", type=int, default=2000)

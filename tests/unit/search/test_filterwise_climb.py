@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laxity.search.filters.climb import ahead, climb
+from laxity.search.filters.climb import after, ahead, climb
 from laxity.search.filters.layer import Layer, Level
 
 
@@ -42,7 +42,10 @@ class World:
         return SimpleNamespace(saving=saving, harm=harm, energy_ratio=1 - saving)
 
     def climb(self, budget, **options):
-        steps = climb(self.layers, self.judge, lambda e: e.harm <= budget + 1e-12, **{"block": 0.01, **options})
+        start = [layer.copy() for layer in self.layers]
+        fits = lambda e: e.harm <= budget + 1e-12  # noqa: E731
+        steps, moves = climb(self.layers, self.judge, fits, **{"block": 0.01, **options})
+        assert after(start, moves) == {layer.site: layer.modes for layer in self.layers}
         return steps, {layer.site: layer.modes for layer in self.layers}
 
 

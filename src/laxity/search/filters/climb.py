@@ -15,7 +15,9 @@ Judge = Callable[[Assignment], Evaluation]
 Fits = Callable[[Evaluation], bool]
 
 
-def climb(layers: Sequence[Layer], judge: Judge, fits: Fits, *, block: float, lock: str = "layer") -> list[Step]:
+def climb(
+    layers: Sequence[Layer], judge: Judge, fits: Fits, *, block: float, lock: str = "layer"
+) -> tuple[list[Step], list[Move]]:
     """Raise blocks of filters until every layer is frozen.
 
     The next moves are those with the best ratio of expected saving to expected harm over all layers. They are judged
@@ -32,13 +34,14 @@ def climb(layers: Sequence[Layer], judge: Judge, fits: Fits, *, block: float, lo
         lock: ``layer`` freezes the layer of a move that was refused, ``block`` only the filters of the move.
 
     Returns:
-        All that was judged, in order.
+        All that was judged, in order, and all moves that were accepted, in order.
     """
     by_site = {layer.site: layer for layer in layers}
     steps: list[Step] = []
+    taken: list[Move] = []
 
     def accepted(moves: Sequence[Move]) -> bool:
-        found = judge(_after(layers, moves))
+        found = judge(after(layers, moves))
         steps.append(Step(found, fits(found)))
         return steps[-1].accepted
 
@@ -47,11 +50,12 @@ def climb(layers: Sequence[Layer], judge: Judge, fits: Fits, *, block: float, lo
         good = len(moves) if accepted(moves) else _longest(moves, accepted)
         for move in moves[:good]:
             by_site[move.site].take(move)
+        taken += moves[:good]
         if good < len(moves):
             refused = moves[good]
             by_site[refused.site].lock(refused.filters if lock == "block" else None)
         stride = 2 * good if good == len(moves) else max(1, good)
-    return steps
+    return steps, taken
 
 
 def ahead(layers: Sequence[Layer], block: float, count: int) -> list[Move]:
@@ -76,8 +80,8 @@ def ahead(layers: Sequence[Layer], block: float, count: int) -> list[Move]:
     return moves
 
 
-def _after(layers: Sequence[Layer], moves: Sequence[Move]) -> dict[str, tuple[int, ...]]:
-    """Modes after moves."""
+def after(layers: Sequence[Layer], moves: Sequence[Move]) -> dict[str, tuple[int, ...]]:
+    """Modes after moves; the layers stay as they are."""
     copies = {layer.site: layer.copy() for layer in layers}
     for move in moves:
         copies[move.site].take(move)

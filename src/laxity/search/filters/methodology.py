@@ -5,11 +5,11 @@ and its weights stay. Each layer is then put into each mode as a whole, with the
 saves (priced on operands of the exact 8-bit network) and harms (divergence of predictions, on ``probe_samples``).
 Within a layer the saving is shared out evenly among filters. The harm of its least relevant filters is taken to grow by
 a power of their number; the exponent is found from what the less relevant half alone does in a mode of middling
-strength. Relevance itself only orders filters, so that its scale does not matter. Then blocks of the least
-relevant filters are raised to their next mode, the block of the best expected saving per expected harm first, as
-`climb` says; the accuracy on ``search_samples`` decides what is accepted. Of what was accepted the cheapest that is
-within the budget on the whole validation split is chosen. Products of two activations and functional calls stay in the
-most exact mode.
+strength. Relevance itself only orders filters, so that its scale does not matter. Then blocks of the least relevant
+filters are raised to their next mode, the block of the best expected saving per expected harm first, as `climb` says;
+the accuracy on ``search_samples`` decides what is accepted. Of the way to what was accepted last the longest part that
+is within the budget on the whole validation split is chosen. Products of two activations and functional calls stay in
+the most exact mode.
 
 Source: reconstructed from the abstract of C. De la Parra et al., "Exploiting resiliency for kernel-wise CNN
 approximation enabled by adaptive hardware design", ISCAS 2021, whose algorithm is not public. From there are modes of
@@ -19,7 +19,7 @@ once per layer and mode and shared out so, and that blocks are judged several at
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from laxity.core.plan import Plan, Recovery
 from laxity.core.records import Evaluation
 from laxity.evaluation.evaluator import Evaluator, Setup
 from laxity.relevance import Criterion, Scores, relevances
-from laxity.search.filters.climb import Assignment, Fits, climb
+from laxity.search.filters.climb import Assignment, Fits, after, climb
 from laxity.search.filters.layer import Layer, Level, exponent_of
 from laxity.search.filters.modes import Modes, Subject, fixed
 from laxity.search.filters.result import Filterwise, Step
@@ -103,8 +103,10 @@ def filterwise(
         levels = measured(pool, subject)
         exponents = {} if relevance is None else exponents_of(pool, subject, scores, levels)
         layers = [Layer(site, scores[site], levels[site], exponents.get(site)) for site in subject.filters]
-        steps = tuple(climb(layers, judge, fits, block=block, lock=lock) if fits(base) else ())
-        return Filterwise(base, levels, steps, chosen(pool, base, steps, fits))
+        start = [layer.copy() for layer in layers]
+        steps, moves = climb(layers, judge, fits, block=block, lock=lock) if fits(base) else ([], [])
+        best = chosen(pool, lambda count: subject.plan(after(start, moves[:count])), len(moves), fits)
+        return Filterwise(base, levels, tuple(steps), best)
 
 
 def layerwise(
@@ -159,7 +161,9 @@ def networkwise(
         plans = [subject.everywhere(mode) for mode in range(len(modes.circuits))]
         base, *others = pool.run(plans, "search", "one mode for all filters")
         steps = tuple(Step(e, fits(e)) for e in others)
-        return Filterwise(base, {}, steps, chosen(pool, base, steps, fits))
+        path = [base, *sorted((s.evaluation for s in steps if s.accepted), key=lambda e: -e.energy_ratio)]
+        best = chosen(pool, lambda count: Plan.from_json(path[count].plan), len(path) - 1, fits)
+        return Filterwise(base, {}, steps, best)
 
 
 def _budget(max_drop: float, guard: float) -> Fits:
@@ -227,20 +231,18 @@ def exponents_of(
     }
 
 
-def chosen(pool: Pool, base: Evaluation, steps: Sequence[Step], fits: Fits) -> Evaluation | None:
-    """The cheapest of what was accepted that fits on the whole validation split, by bisection.
+def chosen(pool: Pool, plan: Callable[[int], Plan], last: int, fits: Fits) -> Evaluation | None:
+    """The farthest plan of a path that fits on the whole validation split, None if not even the first does.
 
-    Accepted steps lie on one path, of which the harm is taken to rise.
+    The last one is tried first, then bisection: the harm is taken to rise along the path.
     """
-    ordered = [base, *(s.evaluation for s in steps if s.accepted)]
-    ordered.sort(key=lambda e: -e.energy_ratio)
-    good: Evaluation | None = None
-    low, high = 0, len(ordered)
-    while low < high:
-        middle = high - 1 if good is None and high == len(ordered) else (low + high) // 2
-        found = pool.run([Plan.from_json(ordered[middle].plan)], "recovery", "the whole validation split")[0]
+    best: Evaluation | None = None
+    good, bad = -1, last + 1
+    while bad - good > 1:
+        middle = last if bad > last else (good + bad) // 2
+        found = pool.run([plan(middle)], "recovery", "the whole validation split")[0]
         if fits(found):
-            good, low = found, middle + 1
+            good, best = middle, found
         else:
-            high = middle
-    return good
+            bad = middle
+    return best

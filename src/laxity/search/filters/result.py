@@ -52,8 +52,8 @@ class Filterwise:
         base: all filters in the most exact mode, on the search samples.
         levels: what each whole layer saves and harms in each mode, by site.
         steps: all assignments that were judged, in order.
-        chosen: the cheapest accepted one that is within the budget on the whole validation split too; `base`'s if no
-            step is, None if not even that one is.
+        chosen: the farthest assignment on the way to the last accepted step that is within the budget on the whole
+            validation split too, judged there; `base`'s if none is, None if not even that one is.
     """
 
     base: Evaluation
