@@ -110,6 +110,20 @@ def test_gradients_by_name(own: Own, tmp_path: Path) -> None:
     assert rows[0]["test"]["spread"] is None  # of a single seed
 
 
+def test_a_control_variate_is_another_circuit(own: Own, tmp_path: Path) -> None:
+    command = words(own, "compare", *SHORT, "--seeds", 1, "--weight-bits", 8, "--out", tmp_path / "s")
+    outcome = call(*command, "--multiplier", "optrunc8_3", "--treatments", "control variate", "--json", "--quiet")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    (row,) = found["after"]
+    assert row["recovery"] is None
+    assert found["before"]["circuits"] == ["optrunc8_3"] != row["circuits"]
+    assert found["before"]["energy_ratio"] < row["energy_ratio"]  # the correction is paid for
+    unbiased = call(*command, "--multiplier", "dadda8", "--treatments", "control variate", "--quiet")
+    assert unbiased.code == 2
+    assert "unknown treatment 'control variate'" in unbiased.err
+
+
 def test_the_ladder_of_one_multiplier(own: Own, studied: tuple[Path, Any, Any], tmp_path: Path) -> None:
     folder = tmp_path / "both"
     shutil.copytree(studied[0], folder)
@@ -255,5 +269,11 @@ def test_all_treatments_of_the_default_command(own: Own, tmp_path: Path) -> None
     )
     assert outcome.code == 0, outcome.err
     found = json.loads(outcome.out)
-    assert ["none", *(row["name"] for row in found["after"])] == list(baselines(Recovery()))
-    assert all(row["recovery"]["epochs"] in (0, 3) for row in found["after"])
+    *rows, last = found["after"]
+    assert ["none", *(row["name"] for row in rows)] == list(baselines(Recovery()))
+    assert all(row["recovery"]["epochs"] in (0, 3) for row in rows)
+    assert (last["name"], last["recovery"], last["circuits"] == found["before"]["circuits"]) == (
+        "control variate",
+        None,
+        False,
+    )

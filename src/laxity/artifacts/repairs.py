@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from laxity.artifacts.details import summary
+from laxity.core.intervals import clopper_pearson
 from laxity.core.plan import Plan, Recovery
 from laxity.core.records import Evaluation, Quality
 from laxity.core.serial import to_json
@@ -99,9 +100,11 @@ def _stages(plan: Plan, base: Plan, pool: Pool) -> list[dict[str, Any]]:
         if recovery.trains:
             steps.append(("trained", plan))
     found = pool.run([p for _, p in steps], "test", "stages of the recovery")
-    original = found[0].quality.value + found[0].drop
+    exact = found[0]
+    original, total = exact.quality.value + exact.drop, exact.quality.samples
+    low, high = clopper_pearson(round(original * total), total)
     rows = [_stage(name, e.quality) | {"drop": e.drop} for (name, _), e in zip(steps, found, strict=True)]
-    return [{"name": "original", "value": original, "low": original, "high": original, "drop": 0.0}, *rows]
+    return [{"name": "original", "value": original, "low": low, "high": high, "drop": 0.0}, *rows]
 
 
 def _words(still: Recovery) -> str:

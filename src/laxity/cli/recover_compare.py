@@ -13,8 +13,10 @@ from laxity.core.errors import ConfigError
 from laxity.core.registry import did_you_mean
 
 if TYPE_CHECKING:
+    from laxity.core.approximation import Approximation
     from laxity.core.plan import Recovery
-    from laxity.search.treat import Treatments
+
+    Ways = dict[str, Recovery | Approximation | None]
 
 _GRADIENTS = typer.Option(
     "--gradients",
@@ -64,7 +66,8 @@ def compare_treatments(
     given = shared.given(
         data_dir=data_dir, model=model, weights=weights, data=data, num_classes=num_classes, download=download
     )
-    chosen = _chosen(common.training(epochs, samples, learning_rate), common.names(treatments), common.names(gradients))
+    usual = common.training(epochs, samples, learning_rate)
+    chosen = _chosen(multiplier, usual, common.names(treatments), common.names(gradients))
     bits = (weight_bits, activation_bits)
     subject = common.study(
         context, task, given, target=target, bits=bits, device=device, seed=seed, out=out, workers=workers
@@ -76,19 +79,22 @@ def compare_treatments(
     common.hand_over(subject, found, _show, json=json)
 
 
-def _chosen(usual: Recovery, wanted: list[str], gradients: list[str]) -> Treatments:
-    """The usual treatments, or those that are named."""
+def _chosen(multiplier: str, usual: Recovery, wanted: list[str], gradients: list[str]) -> Ways:
+    """The usual treatments and, where it corrects anything, the control variate; or those that are named."""
     from laxity.recovery.gradients import gradient_named
     from laxity.search.treat import GRADIENT, baselines
+    from laxity.techniques import ControlVariate
+    from laxity.techniques.hardware.control_variate import suggested_bits
 
     for name in gradients:
         gradient_named(name)
-    known = baselines(usual, gradients or (GRADIENT,))
+    known: Ways = {**baselines(usual, gradients or (GRADIENT,))}
+    bits = suggested_bits(multiplier)
+    if bits:
+        known["control variate"] = ControlVariate(multiplier, bits)
     unknown = [name for name in wanted if name not in known]
     if unknown:
-        raise ConfigError(
-            f"unknown treatment {unknown[0]!r}{did_you_mean(unknown[0], known)}; use of {', '.join(known)}"
-        )
+        raise ConfigError(f"unknown treatment {unknown[0]!r}{did_you_mean(unknown[0], known)}")
     return {name: way for name, way in known.items() if not wanted or name in wanted}
 
 

@@ -16,7 +16,8 @@ from laxity.evaluation.evaluator import Setup
 from laxity.search.journaled import journaled
 from laxity.search.pool import Progress
 
-Treatments = Mapping[str, Recovery | None]
+Treatments = Mapping[str, Recovery | Plan | None]
+"""Recoveries by name; None is the plan as it is, and a plan is taken as it is in the other's place."""
 
 UNTREATED = "none"
 GRADIENT = "error_slope"
@@ -29,7 +30,7 @@ class Treated:
 
     Attributes:
         name: of the treatment.
-        recovery: what it is; None for nothing at all.
+        recovery: what it is; None for nothing at all, or for another plan without one.
         evaluations: one per seed, on the validation split.
         tested: one per seed, on the test split; empty where that was not asked for.
     """
@@ -132,7 +133,7 @@ def treat(
     Args:
         setup: task, target and device; its seed and folder are not used.
         plan: its own recovery is left out.
-        treatments: recoveries by name, see `baselines`; None is the plan as it is.
+        treatments: recoveries by name, see `baselines`; None is the plan as it is, a plan stands for itself.
         seeds: root seeds, at least one.
         test: judge everything on the test split too, after all treatments of a seed; for final figures only.
         folder: where everything is kept, or None.
@@ -147,7 +148,8 @@ def treat(
         raise ConfigError("treatments need at least one seed; give seeds=[0, 1, 2]")
     bare = plan.with_recovery(None)
     exact = Plan(tuple(c for c in bare.choices if c[1] not in _CIRCUITS))
-    wanted = [exact, bare, *(bare.with_recovery(r) for r in treatments.values())]
+    ways = [way if isinstance(way, Plan) else bare.with_recovery(way) for way in treatments.values()]
+    wanted = [exact, bare, *ways]
     columns, tested = [], []
     for seed in seeds:
         with journaled(setup, seed, folder, workers, progress) as pool:
@@ -155,7 +157,7 @@ def treat(
             if test:
                 tested.append(pool.run(wanted, "test", f"test split, seed {seed}"))
     names = ["exact", UNTREATED, *treatments]
-    recoveries = [None, None, *treatments.values()]
+    recoveries = [plan.recovery for plan in wanted]
     first, second, *rest = (
         Treated(name, recovery, tuple(c[i] for c in columns), tuple(c[i] for c in tested))
         for i, (name, recovery) in enumerate(zip(names, recoveries, strict=True))

@@ -75,7 +75,9 @@ def test_stages_lead_from_the_original_to_the_verdict(run: Path) -> None:
     metrics = json.loads((run / "best" / "metrics.json").read_text())
     stages = {stage["name"]: stage for stage in found["stages"]}
     assert list(stages)[:3] == ["original", "exact INT8", "approximated, untreated"]
-    assert stages["original"]["value"] == pytest.approx(metrics["baseline"]["value"])
+    assert [stages["original"][key] for key in ("value", "low", "high")] == pytest.approx(
+        [metrics["baseline"][key] for key in ("value", "low", "high")]
+    )
     last = found["stages"][-1]
     assert last["value"] == metrics["approximated"]["value"]
     assert last["drop"] == pytest.approx(metrics["drop"])

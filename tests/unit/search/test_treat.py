@@ -117,3 +117,16 @@ def test_the_test_split_is_looked_at_only_on_request(plan, tmp_path):
     original = predict(evaluator.prepared.model, evaluator.task, "test").correct.mean()
     assert found.exact.tested[0].drop == pytest.approx(original - right)
     assert found.after[1].energy_ratio == mean(e.energy_ratio for e in found.after[1].evaluations)
+
+
+def test_a_plan_stands_for_itself(plan):
+    milder = Plan(
+        tuple((s, k, CircuitMultiplier("coltrunc8_4") if c.kind == "multiplier" else c) for s, k, c in plan.choices)
+    )
+    found = treat(SETUP, plan, {"milder": milder, "trained": milder.with_recovery(Recovery(epochs=1, samples=64))}, [0])
+    first, second = found.after
+    assert [Plan.from_json(row.evaluations[0].plan).with_recovery(None) for row in found.after] == [milder, milder]
+    assert first.recovery is None
+    assert second.recovery == Recovery(epochs=1, samples=64)
+    assert first.energy_ratio > found.energy_ratio
+    assert first.mean > found.before.mean

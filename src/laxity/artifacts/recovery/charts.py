@@ -53,7 +53,7 @@ def treatments_chart(file: ComparisonFile) -> Chart:
 
 
 def _means(rows: list[TreatedRow], names: list[str], best: str) -> Json:
-    colours = ["@cross" if row.name == best else "@bad" if row.recovery is None else "@data" for row in rows]
+    colours = ["@cross" if row.name == best else "@bad" if row is rows[-1] else "@data" for row in rows]
     return {
         "type": "scatter",
         "mode": "markers",

@@ -11,9 +11,10 @@ from laxity.circuits import comparison as circuits
 from laxity.core.plan import Plan
 from laxity.core.records import Evaluation
 from laxity.core.serial import to_json
+from laxity.core.slots import Slot
 from laxity.evaluation.evaluator import Evaluator, versions
 from laxity.recovery import RankedMultiplier
-from laxity.search.treat import Comparison, Treated
+from laxity.search.treat import UNTREATED, Comparison, Treated
 from laxity.search.uniform import Ladder, Rung
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def head(evaluator: Evaluator, study: Subject, created: str, seeds: Sequence[int
 
 def comparison(found: Comparison) -> dict[str, Any]:
     """Treatments with their accuracies on both splits, drops on the test split, energy and curves."""
-    rows = [row for row in found.after if row.recovery is not None]
+    rows = [row for row in found.after if row.name != UNTREATED]
     best = max(rows, key=lambda row: row.mean, default=found.before)
     return {
         "plan": found.plan.to_json(),
@@ -80,9 +81,11 @@ def _original(evaluation: Evaluation) -> float:
 
 
 def _treated(row: Treated, exact: Treated) -> dict[str, Any]:
+    plan = Plan.from_json(row.evaluations[0].plan)
     return {
         "name": row.name,
         "recovery": to_json(row.recovery),
+        "circuits": sorted({c.label() for _, slot, c in plan if slot is Slot.MULTIPLIER}),
         "validation": _score(e.quality.value for e in row.evaluations),
         "test": _score(e.quality.value for e in row.tested),
         "drop": _score(e.drop for e in row.tested),

@@ -60,6 +60,7 @@ class TreatedRow(Part):
 
     name: str
     recovery: dict[str, Any] | None = None
+    circuits: list[str] = Field(default_factory=list)
     validation: Score
     test: Score
     drop: Score

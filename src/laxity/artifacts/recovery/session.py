@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +12,13 @@ from typing import Any
 from laxity.artifacts.recovery import documents
 from laxity.artifacts.recovery.folder import COMPARISON, LADDER, RANKING, RecoveryFolder
 from laxity.artifacts.recovery.render import write_recovery
+from laxity.core.approximation import Approximation
 from laxity.core.plan import Plan, Recovery
 from laxity.evaluation.evaluator import Evaluator, Setup
 from laxity.recovery import rank_multipliers
 from laxity.recovery.ranking import SAMPLES
 from laxity.search.pool import Progress
-from laxity.search.treat import Treatments, treat
+from laxity.search.treat import treat
 from laxity.search.uniform import uniform
 from laxity.techniques import CircuitMultiplier, Integer
 
@@ -42,7 +43,7 @@ class Subject:
     command: str
     workers: int = 1
 
-    def plan(self, evaluator: Evaluator, *choices: CircuitMultiplier) -> Plan:
+    def plan(self, evaluator: Evaluator, *choices: Approximation) -> Plan:
         """The operands, and further choices, at every site."""
         return Plan.assign([s for s in evaluator.prepared.sites if s.slots], [self.operands, *choices])
 
@@ -50,7 +51,7 @@ class Subject:
 def compare_treatments(
     subject: Subject,
     multiplier: str,
-    treatments: Treatments,
+    treatments: Mapping[str, Recovery | Approximation | None],
     seeds: Sequence[int],
     *,
     progress: Progress | None = None,
@@ -62,7 +63,7 @@ def compare_treatments(
     Args:
         subject: task, operands and folder.
         multiplier: in the catalogue.
-        treatments: recoveries by name; None is the plan as it is.
+        treatments: recoveries by name; None is the plan as it is, and a choice stands in the multiplier's place.
         seeds: root seeds, at least one.
         progress: called with (what, done, total, latest result).
 
@@ -73,11 +74,11 @@ def compare_treatments(
         LaxityError: bad input, or an evaluation failed; finished ones are kept.
     """
     with _at_work(subject) as (folder, evaluator):
-        plan = subject.plan(evaluator, CircuitMultiplier(multiplier))
+        ways = {n: subject.plan(evaluator, w) if isinstance(w, Approximation) else w for n, w in treatments.items()}
         found = treat(
             subject.setup,
-            plan,
-            treatments,
+            subject.plan(evaluator, CircuitMultiplier(multiplier)),
+            ways,
             seeds,
             test=True,
             folder=subject.folder,

@@ -66,7 +66,8 @@ def _stairs(stages: list[Stage]) -> Json:
 
 
 def _value(place: int, stage: Stage) -> Json:
-    return note(percent(stage.value), x=place, y=max(stage.high, stage.value), yanchor="bottom", yshift=9)
+    at = {"x": place, "y": max(stage.high, stage.value), "yanchor": "bottom", "yshift": 9}
+    return note(percent(stage.value), **at, bgcolor="@paper", borderpad=1)
 
 
 def _across(height: float) -> Json:
