@@ -51,7 +51,8 @@ def test_the_search_stays_within_the_budget_and_goes_on_where_it_was_ended(tmp_p
     assert found.base.quality.samples == 200
     assert found.chosen.energy_ratio < 0.85
     assert any(len(set(m)) > 1 for e in (s.evaluation for s in found.steps) for m in modes_of(e).values())
-    accepted = [modes_of(s.evaluation) for s in found.steps if s.accepted]
+    ways = [i for i, s in enumerate(found.steps) if len(set("".join(modes_of(s.evaluation).values()))) == 1]
+    accepted = [modes_of(s.evaluation) for s in found.steps[: ways[1]] if s.accepted]
     for earlier, later in itertools.pairwise(accepted):
         assert all(a <= b for site in earlier for a, b in zip(earlier[site], later[site], strict=True))
     assert all(Plan.from_json(s.evaluation.plan).recovery is None for s in found.steps)
@@ -143,7 +144,7 @@ def test_scores_may_be_given_and_have_to_fit(evaluator):
     scores = relevances(evaluator.task, "random", seed=3, samples=8)
     found = filterwise(SETUP, CIRCUITS[:2], relevance=scores, max_drop=-1.0, block=1.0)
     assert found.chosen is None
-    assert found.steps == ()
+    assert not any(s.accepted for s in found.steps)
     with pytest.raises(ConfigError, match="site 'conv2' needs one score for each of its 32 filters"):
         filterwise(SETUP, CIRCUITS, relevance={**scores, "conv2": np.ones(3)})
     with pytest.raises(ConfigError, match="site 'conv3' needs one score for each of its 32 filters, not None"):

@@ -76,6 +76,14 @@ def test_locked_filters_stay_and_a_copy_is_independent():
     assert layer.propose(1.0) is None
 
 
+def test_a_layer_begins_in_a_mode_or_in_the_next_milder_one_in_use():
+    layer = Layer("a", [1.0, 2.0], [Level(1, 0.1, 0.01), Level(2, 0.11, 0.2), Level(3, 0.3, 0.21)])
+    assert [level.mode for level in layer.levels] == [0, 1, 3]
+    for mode, begun in ((0, 0), (1, 1), (2, 1), (3, 3)):
+        layer.begin(mode)
+        assert layer.modes == (begun, begun)
+
+
 def test_without_any_relevance_all_filters_share_the_harm():
     move = Layer("a", [-1.0, 0.0, -2.0, 0.0], LEVELS[:1]).propose(0.25)
     assert (move.filters, move.harm) == ((2,), pytest.approx(0.0025))

@@ -143,6 +143,10 @@ class Layer:
         """Mode of every filter."""
         return tuple(self.levels[i].mode for i in self._at)
 
+    def begin(self, mode: int) -> None:
+        """Put all filters into a mode, or into the next milder one where it is not worth using."""
+        self._at[:] = max(i for i, level in enumerate(self.levels) if level.mode <= mode)
+
     def lock(self, filters: Sequence[int] | None = None) -> None:
         """Leave filters as they are for good, all of them if None."""
         self._open[slice(None) if filters is None else list(filters)] = False

@@ -8,8 +8,9 @@ a power of their number; the exponent is found from what the less relevant half 
 strength. Relevance itself only orders filters, so that its scale does not matter. Then blocks of the least relevant
 filters are raised to their next mode, the block of the best expected saving per expected harm first, as `climb` says;
 the accuracy on ``search_samples`` decides what is accepted. Of the way to what was accepted last the longest part that
-is within the budget on the whole validation split is chosen. Products of two activations and functional calls stay in
-the most exact mode.
+is within the budget on the whole validation split is chosen. There are two ways: from the most exact mode, and from the
+strongest mode that all filters can have together; the cheaper end counts. Products of two activations and functional
+calls stay in the most exact mode.
 
 Source: reconstructed from the abstract of C. De la Parra et al., "Exploiting resiliency for kernel-wise CNN
 approximation enabled by adaptive hardware design", ISCAS 2021, whose algorithm is not public. From there are modes of
@@ -20,7 +21,7 @@ once per layer and mode and shared out so, and that blocks are judged several at
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,8 @@ from laxity.core.plan import Plan, Recovery
 from laxity.core.records import Evaluation
 from laxity.evaluation.evaluator import Evaluator, Setup
 from laxity.relevance import Criterion, Scores, relevances
-from laxity.search.filters.climb import Assignment, Fits, after, climb
-from laxity.search.filters.layer import Layer, Level, exponent_of
+from laxity.search.filters.climb import Assignment, Fits, Judge, after, climb
+from laxity.search.filters.layer import Layer, Level, Move, exponent_of
 from laxity.search.filters.modes import Modes, Subject, fixed
 from laxity.search.filters.result import Filterwise, Step
 from laxity.search.greedy import hull
@@ -99,14 +100,47 @@ def filterwise(
         def judge(assignment: Assignment) -> Evaluation:
             return pool.run([subject.plan(assignment)], "search", "modes of filters")[0]
 
-        base = judge({})
-        levels = measured(pool, subject)
+        base, levels = judge({}), measured(pool, subject)
         exponents = {} if relevance is None else exponents_of(pool, subject, scores, levels)
-        layers = [Layer(site, scores[site], levels[site], exponents.get(site)) for site in subject.filters]
-        start = [layer.copy() for layer in layers]
-        steps, moves = climb(layers, judge, fits, block=block, lock=lock) if fits(base) else ([], [])
-        best = chosen(pool, lambda count: subject.plan(after(start, moves[:count])), len(moves), fits)
-        return Filterwise(base, levels, tuple(steps), best)
+        steps: list[Step] = []
+        found: list[Evaluation] = []
+        for mode in _starts(pool, subject, fits):
+            layers = [Layer(site, scores[site], levels[site], exponents.get(site)) for site in subject.filters]
+            for layer in layers:
+                layer.begin(mode)
+            own, best = _way(pool, subject, layers, Pace(judge, fits, block, lock))
+            steps += own
+            found += [] if best is None else [best]
+        return Filterwise(base, levels, tuple(steps), min(found, key=lambda e: e.energy_ratio, default=None))
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a walk goes: arguments of `climb`."""
+
+    judge: Judge
+    fits: Fits
+    block: float
+    lock: str
+
+
+def _starts(pool: Pool, subject: Subject, fits: Fits) -> list[int]:
+    """Modes that all filters may begin in: the most exact one, and the strongest that is within the budget."""
+    count = len(subject.modes.circuits)
+    found = pool.run([subject.everywhere(mode) for mode in range(count)], "search", "one mode for all filters")
+    return sorted({0, max((mode for mode in range(count) if fits(found[mode])), default=0)})
+
+
+def _way(pool: Pool, subject: Subject, layers: Sequence[Layer], pace: Pace) -> tuple[list[Step], Evaluation | None]:
+    """One walk, and what is within the budget on the whole validation split of it."""
+    start = [layer.copy() for layer in layers]
+    first = pace.judge(after(start, []))
+    steps = [Step(first, pace.fits(first))]
+    moves: list[Move] = []
+    if steps[0].accepted:
+        own, moves = climb(layers, pace.judge, pace.fits, block=pace.block, lock=pace.lock)
+        steps += own
+    return steps, chosen(pool, lambda count: subject.plan(after(start, moves[:count])), len(moves), pace.fits)
 
 
 def layerwise(

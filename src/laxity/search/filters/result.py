@@ -51,9 +51,9 @@ class Filterwise:
     Attributes:
         base: all filters in the most exact mode, on the search samples.
         levels: what each whole layer saves and harms in each mode, by site.
-        steps: all assignments that were judged, in order.
+        steps: all assignments that were judged on a way, in order; ways begin with their start.
         chosen: the farthest assignment on the way to the last accepted step that is within the budget on the whole
-            validation split too, judged there; `base`'s if none is, None if not even that one is.
+            validation split too, judged there; of several ways the cheaper one's, None if there is none.
     """
 
     base: Evaluation
