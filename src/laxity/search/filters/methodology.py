@@ -78,7 +78,7 @@ def filterwise(
         recipe: how the network in the most exact mode is trained, and all are settled; nothing if None.
         operands: choice for all sites, 8-bit integers if None.
         folder: for the journal and trained weights; the same call again goes on from there.
-        workers: processes; only the modes of whole layers are judged side by side.
+        workers: processes; only what is judged before the walks is judged side by side.
         progress: called with (what, done, total, latest result).
 
     Raises:
@@ -92,9 +92,7 @@ def filterwise(
         raise ConfigError(f"lock is one of {LOCKS}, not {lock!r}")
     evaluator = Evaluator(replace(setup, folder=None))
     subject = Subject.of(evaluator.prepared.sites, Modes.of(circuits, weight_bits), operands, fixed(recipe))
-    scores = scores_of(relevance, evaluator, subject)
-
-    fits = _budget(max_drop, guard)
+    scores, fits = scores_of(relevance, evaluator, subject), _budget(max_drop, guard)
     with journaled(setup, setup.seed, folder, workers, progress) as pool:
 
         def judge(assignment: Assignment) -> Evaluation:
@@ -102,16 +100,12 @@ def filterwise(
 
         base, levels = judge({}), measured(pool, subject)
         exponents = {} if relevance is None else exponents_of(pool, subject, scores, levels)
-        steps: list[Step] = []
-        found: list[Evaluation] = []
-        for mode in _starts(pool, subject, fits):
-            layers = [Layer(site, scores[site], levels[site], exponents.get(site)) for site in subject.filters]
-            for layer in layers:
-                layer.begin(mode)
-            own, best = _way(pool, subject, layers, Pace(judge, fits, block, lock))
-            steps += own
-            found += [] if best is None else [best]
-        return Filterwise(base, levels, tuple(steps), min(found, key=lambda e: e.energy_ratio, default=None))
+        layers = [Layer(site, scores[site], levels[site], exponents.get(site)) for site in subject.filters]
+        pace = Pace(judge, fits, block, lock)
+        ways = [_way(pool, subject, layers, mode, pace) for mode in _starts(pool, subject, fits)]
+    ends = [best for _, best in ways if best is not None]
+    steps = tuple(step for own, _ in ways for step in own)
+    return Filterwise(base, levels, steps, min(ends, key=lambda e: e.energy_ratio, default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +125,18 @@ def _starts(pool: Pool, subject: Subject, fits: Fits) -> list[int]:
     return sorted({0, max((mode for mode in range(count) if fits(found[mode])), default=0)})
 
 
-def _way(pool: Pool, subject: Subject, layers: Sequence[Layer], pace: Pace) -> tuple[list[Step], Evaluation | None]:
-    """One walk, and what is within the budget on the whole validation split of it."""
+def _way(
+    pool: Pool, subject: Subject, layers: Sequence[Layer], mode: int, pace: Pace
+) -> tuple[list[Step], Evaluation | None]:
+    """One walk from a mode on, and what of it is within the budget on the whole validation split."""
     start = [layer.copy() for layer in layers]
+    for layer in start:
+        layer.begin(mode)
     first = pace.judge(after(start, []))
     steps = [Step(first, pace.fits(first))]
     moves: list[Move] = []
     if steps[0].accepted:
-        own, moves = climb(layers, pace.judge, pace.fits, block=pace.block, lock=pace.lock)
+        own, moves = climb([layer.copy() for layer in start], pace.judge, pace.fits, block=pace.block, lock=pace.lock)
         steps += own
     return steps, chosen(pool, lambda count: subject.plan(after(start, moves[:count])), len(moves), pace.fits)
 
