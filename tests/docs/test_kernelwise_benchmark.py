@@ -22,7 +22,20 @@ def run(out: Path, *options: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_rows_and_resumption(tmp_path: Path) -> None:
-    options = ("--parts", "modes", "axnn", "--seeds", 1, "--epochs", 1, "--samples", 256, "--max-drop", 0.02)
+    options = (
+        "--parts",
+        "modes",
+        "axnn",
+        "--seeds",
+        1,
+        "--epochs",
+        1,
+        "--samples",
+        256,
+        "--max-drop",
+        0.02,
+        "--blocks",
+    )
     done = run(tmp_path, *options, "--criteria", "taylor")
     assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
