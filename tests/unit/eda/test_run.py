@@ -101,7 +101,7 @@ def test_a_link_is_not_an_output(fake):
 
 @LINUX
 def test_a_tool_that_eats_memory(fake):
-    tool = fake("x = bytearray(1 << 30)")
+    tool = fake("import time; time.sleep(1); x = bytearray(1 << 30)")  # limits are set just after the start
     with pytest.raises(ToolRunError, match=r"ran out of memory \(limit 128 MiB\)"):
         run(tool, [], {}, ["o"], 30, memory_bytes=128 << 20)
 
