@@ -34,6 +34,7 @@ from laxity.rtl.vectors import write_rtl
 from laxity.run import Journal, make_executor
 from laxity.search.driver import Budget, Outcome, search
 from laxity.search.pool import Pool
+from laxity.search.sensitivity import priced
 from laxity.targets import Breakdown
 from laxity.task.task import Task
 
@@ -142,7 +143,8 @@ def run(
             folder.log(f"start: {command}")
         journal = Journal(None if folder is None else folder.journal)
         recorded_s = sum(e.seconds for e in journal) / workers
-        space = Space.of(evaluator.prepared.sites, evaluator.base, config.search.techniques)
+        sites = evaluator.prepared.sites
+        space = priced(Space.of(sites, evaluator.base, config.search.techniques), sites, evaluator.target)
         executor = stack.enter_context(make_executor(workers, Pool.initialise, (setup,)))
         pool, budget = Pool(executor, journal, progress), _budget(config)
         outcome = search(space, pool, budget, seed=config.seed)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from laxity.core.approximation import Approximation
+from laxity.core.demand import Demand
+from laxity.core.errors import TargetError
+from laxity.core.op import Site
 from laxity.core.plan import Plan, Recovery
 from laxity.core.records import Evaluation
 from laxity.core.slots import Slot
 from laxity.core.space import Space, Variable
 from laxity.search.pareto import front
 from laxity.search.pool import Pool
+from laxity.targets import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,22 @@ class Probe:
     saving: float
     harm: float
     drop: float
+
+
+def priced(space: Space, sites: Iterable[Site], target: Target) -> Space:
+    """Leave out multipliers and accumulators for which the target has no circuit, and therefore no price."""
+    by_name = {site.name: site for site in sites}
+    return _without(space, {c for c, places in _places(space).items() if not _has_price(c, places, by_name, target)})
+
+
+def _has_price(choice: Approximation, places: Sequence[Variable], sites: Mapping[str, Site], target: Target) -> bool:
+    if choice.slot not in (Slot.MULTIPLIER, Slot.ACCUMULATOR):
+        return True
+    try:
+        target.check_arithmetic([choice.demand(Demand.of(sites[n]), {}) for place in places for n in place.sites])
+    except TargetError:
+        return False
+    return True
 
 
 def unbeaten(space: Space, pool: Pool) -> Space:

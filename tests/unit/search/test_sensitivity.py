@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+import laxity as lx
 from laxity.core.plan import Plan, Recovery
 from laxity.core.slots import Slot
 from laxity.core.space import Space, Variable
-from laxity.search.sensitivity import rank, thin, unbeaten
-from laxity.techniques import CircuitMultiplier
+from laxity.search.sensitivity import priced, rank, thin, unbeaten
+from laxity.targets import load_target
+from laxity.techniques import CircuitMultiplier, Integer
 
 PLACES = [("a", Slot.OPERAND), ("b", Slot.OPERAND), ("a", Slot.MULTIPLIER)]
 
@@ -100,3 +102,14 @@ def test_groups_are_probed_together(toy):
     space = Space((Variable("g/structure", ("a", "b"), Slot.STRUCTURE, (None, choice)),), Plan())
     (probe,) = rank(space, toy.Pool({("a", choice): (0.1, 0.2), ("b", choice): (0.3, 0.0)}))
     assert (probe.saving, probe.harm) == (pytest.approx(0.4), pytest.approx(0.2))
+
+
+@pytest.mark.parametrize(("target", "there"), [("eyeriss-like", False), ("mac-array-45nm", True)])
+def test_only_what_the_target_prices_is_searched(target, there):
+    task = lx.load_task("digits")
+    sites = lx.find_sites(task.model, task.example_input)
+    space = Space.of(sites, Plan.assign(sites, [Integer()]))
+    left = priced(space, sites, load_target(target))
+    kinds = {c.kind for v in left.variables for c in v.candidates if c is not None}
+    assert ("control_variate" in kinds) is there
+    assert {"multiplier", "integer", "channels"} <= kinds
