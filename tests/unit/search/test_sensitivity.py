@@ -112,4 +112,4 @@ def test_only_what_the_target_prices_is_searched(target, there):
     left = priced(space, sites, load_target(target))
     kinds = {c.kind for v in left.variables for c in v.candidates if c is not None}
     assert ("control_variate" in kinds) is there
-    assert {"multiplier", "integer", "channels"} <= kinds
+    assert {"multiplier", "integer"} <= kinds
