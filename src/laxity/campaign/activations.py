@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from laxity.campaign.replay import Golden, Replay
+from laxity.campaign.replay import Golden, Replay, batches_of
 from laxity.core.errors import PlanError, TaskError
 from laxity.emulate.layer import EmulatedLayer
 from laxity.faults import Words, decode, encode
@@ -21,8 +21,6 @@ from laxity.techniques.data.codes import ActivationCode
 IntArray = NDArray[np.int64]
 Corrupt = Callable[[Words, int], Words]
 """From stored words and their width in bits to what is read instead; keeps type and shape."""
-
-BATCH = 128
 
 
 class ActivationWords(ABC):
@@ -121,11 +119,8 @@ class ActivationEngine:
     def run(self, trials: ActivationTrials, golden: Golden) -> Tensor:
         """Logits of every trial, float32 (n, classes); as `WeightEngine.run`."""
         logits = golden.logits.new_empty(len(trials.image), *golden.logits.shape[1:])
-        for number in np.unique(trials.layer):
-            chosen = np.flatnonzero(trials.layer == number)
-            for start in range(0, len(chosen), BATCH):
-                some = chosen[start : start + BATCH]
-                logits[torch.from_numpy(some)] = self._batch(int(number), trials, some, golden)
+        for number, some in batches_of(trials.layer):
+            logits[torch.from_numpy(some)] = self._batch(number, trials, some, golden)
         return logits
 
     def _stored(self, name: str, golden: Golden, rows: Tensor) -> Tensor:

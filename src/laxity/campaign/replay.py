@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from laxity.core.errors import TaskError
 from laxity.emulate.slots import Slots
+
+BATCH = 128
+"""Trials in one pass."""
 
 _PROBES = (2, 3)
 """Batch sizes whose passes tell along which dimension samples lie."""
@@ -67,6 +72,7 @@ class Replay:
             self._module = fx.GraphModule(model, graph)
         except Exception as error:
             raise TaskError(f"the network cannot be traced ({type(error).__name__}: {error})") from error
+        self._steps = fx.Interpreter(self._module, garbage_collect_values=False)
         self._order = list(graph.nodes)
         self._layers = {name: self._node_of(name) for name in wanted}
         self._dims = _batch_dims(self._module, example)
@@ -125,20 +131,13 @@ class Replay:
         """
         course, env = self._courses[layer], {self._layers[layer]: outputs}
         env |= {node: self._rows(node, golden, rows) for node in course.taken}
-        modules: Callable[[str], nn.Module] = self._module.get_submodule
         for node in course.run:
             args, kwargs = _filled(node.args, env), _filled(node.kwargs, env)
+            value = getattr(self._steps, node.op)(node.target, args, kwargs)
             if node.op == "output":
-                result: Tensor = args[0]
+                result: Tensor = value
                 return result
-            if node.op == "call_module":
-                env[node] = modules(str(node.target))(*args, **kwargs)
-            elif node.op == "call_method":
-                env[node] = getattr(args[0], str(node.target))(*args[1:], **kwargs)
-            elif node.op == "get_attr":
-                env[node] = _attribute(self._module, str(node.target))
-            else:
-                env[node] = node.target(*args, **kwargs)  # type: ignore[operator]
+            env[node] = value
             for finished in course.done.get(node, ()):
                 del env[finished]
         raise TaskError(f"the network gives nothing after layer {layer!r}")
@@ -244,8 +243,9 @@ def _filled(arguments: Any, env: Mapping[fx.Node, Any]) -> Any:
     return fx.node.map_arg(arguments, lambda node: env[node])
 
 
-def _attribute(module: nn.Module, path: str) -> Any:
-    value: Any = module
-    for part in path.split("."):
-        value = getattr(value, part)
-    return value
+def batches_of(layers: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Trials that one pass can do: the number of their layer, and at most `BATCH` of their places in `layers`."""
+    for number in np.unique(layers):
+        chosen = np.flatnonzero(layers == number)
+        for start in range(0, len(chosen), BATCH):
+            yield int(number), chosen[start : start + BATCH]

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from laxity.circuits import Multiplier
 from laxity.circuits.wide import WideMultiplier
 from laxity.core.errors import TaskError
-from laxity.emulate.form import Form, per_output
+from laxity.emulate.form import Form
 from laxity.emulate.layer import EmulatedLayer
 from laxity.techniques.data.codes import IntegerOperands, WeightCode
 from laxity.techniques.data.operands import ScalarProduct, WeightCoder
@@ -106,29 +106,22 @@ class _IntegerLayer(StruckLayer):
         self._layer, self._operand, self._scalar = layer, operand, scalar
         with torch.no_grad():
             codes, _, _ = layer.stored_codes()
-            scale, _ = operand.weight.scale_and_zero(layer.used_weight())
             self._matrix = layer.form.as_convolution(codes)
-            self._scale = (scale * operand.input.scale).expand(len(self._matrix)).contiguous()
 
     @torch.no_grad()
     def outputs(self, x: Tensor, golden: Tensor | None, changes: Changes) -> Tensor:
         """See `StruckLayer.outputs`."""
         layer, form = self._layer, self._layer.form
         codes = self._operand.input.codes(x)
-        sums = layer.integer_sums(codes)
+        sums = layer.integer_sums(codes).to(torch.float64)
         filters, taps = _split(changes.places, self._matrix)
         old = self._matrix.reshape(len(self._matrix), -1)[filters, taps]
         windows = _seen_by(form, codes, self._matrix, filters, taps, float(self._operand.input.zeros[0]))
         difference = self._difference(windows, old, changes.values)
-        y = _scaled(layer, sums, self._scale)
         samples = torch.arange(len(x))
         channel = (samples, ..., filters) if form.linear else (samples, filters)
-        struck = sums[channel] + difference.reshape(sums[channel].shape)
-        shape = (-1, *([1] * (struck.dim() - 1)))
-        value = struck.to(torch.float32) * self._scale[filters].reshape(shape)
-        value = value * layer.gain[filters].reshape(shape)
-        y[channel] = value if layer.bias is None else value + layer.bias.detach()[filters].reshape(shape)
-        return y
+        sums[channel] += difference
+        return layer.scaled(sums)
 
     def _difference(self, windows: Tensor, old: Tensor, new: Tensor) -> Tensor:
         """What the sums change by, in units of codes: float64, like `windows`."""
@@ -257,11 +250,3 @@ def _seen_by(form: Form, codes: Tensor, matrix: Tensor, filters: Tensor, taps: T
         shape[1 + axis] = outputs
         index.append(along.reshape(shape))
     return planes[tuple(index)]
-
-
-def _scaled(layer: EmulatedLayer, sums: Tensor, scale: Tensor) -> Tensor:
-    """Outputs of a layer from its sums, as the layer makes them."""
-    linear, dims = layer.form.linear, sums.dim()
-    y = sums.to(torch.float32) * per_output(scale, linear, dims)
-    y = y * per_output(layer.gain, linear, dims)
-    return y if layer.bias is None else y + per_output(layer.bias.detach(), linear, dims)

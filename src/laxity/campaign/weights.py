@@ -10,13 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from laxity.campaign.replay import Golden, Replay
+from laxity.campaign.replay import Golden, Replay, batches_of
 from laxity.campaign.struck import Changes, struck_layer
 from laxity.evaluation.memory import WeightMemory
 
 IntArray = NDArray[np.int64]
-BATCH = 128
-"""Trials in one pass."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,11 +66,8 @@ class WeightEngine:
             golden: of the inputs that `image` counts.
         """
         logits = golden.logits.new_empty(len(trials.word), *golden.logits.shape[1:])
-        for number in np.unique(trials.memory):
-            chosen = np.flatnonzero(trials.memory == number)
-            for start in range(0, len(chosen), BATCH):
-                some = chosen[start : start + BATCH]
-                logits[torch.from_numpy(some)] = self._batch(int(number), trials, some, golden)
+        for number, some in batches_of(trials.memory):
+            logits[torch.from_numpy(some)] = self._batch(number, trials, some, golden)
         return logits
 
     def _batch(self, number: int, trials: WeightTrials, some: IntArray, golden: Golden) -> Tensor:

@@ -228,8 +228,7 @@ class EmulatedLayer(Slots):
         scale, zero = coder.scale_and_zero(weight)
         weight_codes = coder.codes(weight, scale, zero) if self.forced_codes is None else self.forced_codes
         sums = self._integer(codes, weight_codes, zero, operand, form)
-        out_scale = self._expand(scale * operand.input.scale)
-        return self._finish(sums.to(torch.float32) * per_output(out_scale, form.linear, sums.dim()))
+        return self._scaled(sums, scale)
 
     def smooth_weight(self, scale: Tensor | None = None) -> Tensor:
         """What the weight codes stand for, with gradients for the weight; `scale` where it is known already."""
@@ -327,6 +326,23 @@ class EmulatedLayer(Slots):
         prepared = kernel.prepare(matrix)
         self._cached = None if self.weight.requires_grad else (kernel, matrix.clone(), prepared)
         return prepared
+
+    def scaled(self, sums: Tensor) -> Tensor:
+        """What the layer gives for accumulator contents, those of `integer_sums` or others: float32, same shape.
+
+        Raises:
+            PlanError: the site computes in floating point.
+        """
+        self.stored_codes()
+        assert self.operand is not None  # stored_codes has checked
+        assert isinstance(self.operand.weight, WeightCoder)
+        with torch.no_grad():
+            return self._scaled(sums, self.operand.weight.scale_and_zero(self.used_weight())[0])
+
+    def _scaled(self, sums: Tensor, weight_scale: Tensor) -> Tensor:
+        assert self.operand is not None  # the callers have one
+        out_scale = self._expand(weight_scale * self.operand.input.scale)
+        return self._finish(sums.to(torch.float32) * per_output(out_scale, self.form.linear, sums.dim()))
 
     def _finish(self, values: Tensor) -> Tensor:
         """Apply the output correction and the bias."""

@@ -10,6 +10,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from laxity.core.compiled import compiled_module
 from laxity.core.errors import ToolError
 
 REMEDY = "install a C++17 compiler and then laxity again"
@@ -29,16 +30,7 @@ def compiled() -> ModuleType | None:
     Raises:
         ToolError: the module belongs to another version of laxity.
     """
-    try:
-        import laxity.kernels._native as module
-    except ImportError:
-        return None
-    if getattr(module, "INTERFACE", 0) != INTERFACE:
-        raise ToolError(
-            f"the compiled kernels at {module.__file__} belong to another version of laxity; install laxity again, in "
-            "a checkout by: pip install -e ."
-        )
-    return module
+    return compiled_module("laxity.kernels._native", INTERFACE, "the module of compiled kernels")
 
 
 def required() -> ModuleType:

@@ -155,7 +155,7 @@ def _section(row: Row, index: int, comparison: Comparison, operands: Operands, s
         errors=wording.errors(row),
         path=path,
         cells=[(cell, n, n / largest) for cell, n in sorted(cells.items(), key=lambda pair: -pair[1])],
-        charts={kind: (c, script_json(c.figure) if c.figure is not None else None) for kind, c in charts.items()},
+        charts={kind: chart.drawn() for kind, chart in charts.items()},
         bins_note=f"{number(100 * bins.exact_share, 3)} % of operand pairs have no error and are not in the bars.",
         map_note=_map_note(found.block, found.drawn),
     )

@@ -10,6 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
+from laxity.artifacts.page.inline import script_json
+
 Json = dict[str, Any]
 
 LEVEL_COLOURS = {"data": "@data", "software": "@software", "hardware": "@hardware", "cross": "@cross"}
@@ -36,6 +40,10 @@ class Chart:
     height: int = 380
     min_width: int = 0
     empty: str = ""
+
+    def drawn(self) -> tuple[Chart, Markup | None]:
+        """The chart with its figure as templates put it into the page, None where there is nothing to draw."""
+        return self, None if self.figure is None else script_json(self.figure)
 
 
 def plain(text: str) -> str:

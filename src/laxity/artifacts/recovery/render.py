@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from markupsafe import Markup
-
 from laxity.artifacts.page import render_document
 from laxity.artifacts.page.chart import Chart
 from laxity.artifacts.page.curves import Panel, curves_chart
-from laxity.artifacts.page.inline import script_json
 from laxity.artifacts.page.numbers import percent, points
 from laxity.artifacts.recipes import in_words
 from laxity.artifacts.recovery.charts import front, ladder_chart, ranking_chart, treatments_chart
@@ -38,7 +35,7 @@ def render_recovery(folder: Path) -> str:
         "comparison": view.comparison,
         "ladder": view.ladder,
         "ranking": view.ranking,
-        "charts": {chart.name: _drawn(chart) for chart in _charts(view)},
+        "charts": {chart.name: chart.drawn() for chart in _charts(view)},
         "in_words": in_words,
         "spread": _spread,
         "beaten": _beaten(view.ranking),
@@ -59,10 +56,6 @@ def write_recovery(folder: Path) -> Path:
     path = folder / REPORT_NAME
     write_atomic(path, render_recovery(folder))
     return path
-
-
-def _drawn(chart: Chart) -> tuple[Chart, Markup | None]:
-    return chart, script_json(chart.figure) if chart.figure is not None else None
 
 
 def _charts(view: StudyView) -> list[Chart]:

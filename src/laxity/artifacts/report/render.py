@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from laxity.artifacts.page import render_document
 from laxity.artifacts.page.chart import Chart
-from laxity.artifacts.page.inline import script_json
 from laxity.artifacts.recipes import in_words
 from laxity.artifacts.report import machine, tables, wording
 from laxity.artifacts.report.charts.circuit import circuit_chart
@@ -79,7 +78,7 @@ def render_report(run: Path) -> str:
         **_hardware(view),
         "charts": _charts(view),
         "circuits": [
-            (use, tables.circuit_facts(use), _drawn(circuit_chart(use, index)))
+            (use, tables.circuit_facts(use), circuit_chart(use, index).drawn())
             for index, use in enumerate(view.details.circuits)
         ],
     }
@@ -100,12 +99,8 @@ def write_report(run: Path) -> Path:
     return path
 
 
-def _drawn(chart: Chart) -> tuple[Chart, Markup | None]:
-    return chart, script_json(chart.figure) if chart.figure is not None else None
-
-
 def _charts(view: RunView) -> dict[str, tuple[Chart, Markup | None]]:
-    return {chart.name: _drawn(chart) for chart in (make(view) for make in _CHARTS)}
+    return {chart.name: chart.drawn() for chart in (make(view) for make in _CHARTS)}
 
 
 def _words(view: RunView) -> dict[str, Any]:
@@ -130,7 +125,7 @@ def _words(view: RunView) -> dict[str, Any]:
         "front_stages": stages_present(view),
         "hidden": hidden(view),
         "recovered": wording.recovered(view),
-        "recipe_charts": [_drawn(chart) for chart in recipe_charts(view)],
+        "recipe_charts": [chart.drawn() for chart in recipe_charts(view)],
         "in_words": in_words,
     }
 

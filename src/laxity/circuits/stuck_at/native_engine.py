@@ -12,7 +12,7 @@ from laxity.circuits.simulate import Words
 from laxity.circuits.stuck_at.fault import STEM, Fault
 from laxity.circuits.stuck_at.program import Numbers, Program
 from laxity.circuits.stuck_at.sums import Lanes, Sums, signature_keys
-from laxity.core.errors import CircuitError
+from laxity.core.compiled import compiled_module
 
 INTERFACE = 1
 """Version of the compiled module that this one speaks to."""
@@ -23,18 +23,9 @@ def compiled() -> ModuleType | None:
     """The compiled module, or None where laxity was installed without a compiler.
 
     Raises:
-        CircuitError: the module belongs to another version of laxity.
+        ToolError: the module belongs to another version of laxity.
     """
-    try:
-        import laxity.circuits.stuck_at._stuck_at as module
-    except ImportError:
-        return None
-    if getattr(module, "INTERFACE", 0) != INTERFACE:
-        raise CircuitError(
-            f"the compiled simulation of faults at {module.__file__} belongs to another version of laxity; install "
-            "laxity again, in a checkout by: pip install -e ."
-        )
-    return module
+    return compiled_module("laxity.circuits.stuck_at._stuck_at", INTERFACE, "the compiled simulation of faults")
 
 
 class NativeEngine:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from laxity.circuits.netlist import CELL_PINS
 from laxity.circuits.simulate import CELL_FUNCTIONS, Words
+from laxity.core.compiled import compiled_module
 from laxity.core.errors import ToolError
 from laxity.core.seeds import stream
 from laxity.rtl.silicon.netlist import Memory, Netlist
@@ -132,16 +133,7 @@ def compiled() -> ModuleType | None:
     Raises:
         ToolError: the module belongs to another version of laxity.
     """
-    try:
-        import laxity.rtl.silicon._cycles as module
-    except ImportError:
-        return None
-    if getattr(module, "INTERFACE", 0) != INTERFACE:
-        raise ToolError(
-            f"the compiled simulator at {module.__file__} belongs to another version of laxity; install laxity again, "
-            "in a checkout by: pip install -e ."
-        )
-    return module
+    return compiled_module("laxity.rtl.silicon._cycles", INTERFACE, "the compiled simulator")
 
 
 def _bits(random: np.random.Generator, shape: Sequence[int]) -> Words:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,50 +10,16 @@ import pytest
 
 from laxity.artifacts.recovery import write_recovery
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser test needs the package playwright")
-
-CHROMIUM = os.environ.get("LAXITY_CHROMIUM") or next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found; install one or set LAXITY_CHROMIUM"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 CHARTS = {"treatments", "accuracy-curves", "loss-curves", "ladder", "ladder-curves", "ranking"}
 EVIL = "<img src=x onerror=document.title='owned'>"
 Visit = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
-def visit(browser: Any) -> Iterator[Visit]:
-    """``visit(folder, size, scheme)`` opens the page; at the end no error and no foreign request may have happened."""
-    errors: list[str] = []
-    contexts = []
-
-    def go(folder: Path, size: tuple[int, int] = (1280, 900), scheme: str = "light") -> Any:
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda m: errors.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda e: errors.append(str(e)))
-        page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else errors.append(r.url))
-        page.goto(write_recovery(folder).as_uri())
-        page.wait_for_selector("html[data-ready]")
-        return page
-
-    yield go
-    for context in contexts:
-        context.close()
-    assert errors == []
+def visit(opened: Visit) -> Visit:
+    """``visit(folder, size, scheme)`` opens the page."""
+    return lambda folder, *how: opened(write_recovery(folder).as_uri(), *how)
 
 
 def drawn(page: Any) -> set[str]:
