@@ -43,9 +43,11 @@ class StruckLayer(ABC):
 
     Attributes:
         keeps_outputs: whether `outputs` wants those of the pass without faults.
+        exact: outputs of a sample are the same in every batch, bit for bit.
     """
 
     keeps_outputs: bool
+    exact = False
 
     @abstractmethod
     def outputs(self, x: Tensor, golden: Tensor | None, changes: Changes) -> Tensor:
@@ -98,6 +100,7 @@ class _IntegerLayer(StruckLayer):
     """Adds the difference of one product per output of one filter to the layer's exact sums."""
 
     keeps_outputs = False
+    exact = True
 
     def __init__(self, layer: EmulatedLayer, scalar: ScalarProduct) -> None:
         operand = layer.operand

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from laxity.campaign.replay import Golden, Replay, batches_of
 from laxity.campaign.struck import Changes, struck_layer
+from laxity.core.errors import TaskError
 from laxity.evaluation.memory import WeightMemory
 
 IntArray = NDArray[np.int64]
@@ -42,16 +43,24 @@ class WeightEngine:
         memories: of the model.
         example: float32 (n, ...), at least three samples.
 
+    Attributes:
+        exact: logits of a fault are the same in every batch, bit for bit.
+
     Raises:
         TaskError: the network cannot be replayed from its layers.
     """
 
     def __init__(self, model: nn.Module, memories: Sequence[WeightMemory], example: Tensor) -> None:
         names = [m.name for m in memories]
+        modules = dict(model.named_modules())
+        missing = next((name for name in names if name not in modules), None)
+        if missing is not None:
+            raise TaskError(f"weight {missing!r} belongs to a function, not to a layer, and cannot be replayed from")
         self._memories = memories
-        self._layers = [struck_layer(model.get_submodule(name)) for name in names]
+        self._layers = [struck_layer(modules[name]) for name in names]
         kept = [n for n, layer in zip(names, self._layers, strict=True) if layer.keeps_outputs]
         self._replay = Replay(model, names, example, kept)
+        self.exact = all(layer.exact for layer in self._layers)
 
     def golden(self, inputs: Tensor) -> Golden:
         """The pass without faults."""

@@ -2,5 +2,6 @@
 
 from laxity.run.executor import Serial, make_executor
 from laxity.run.journal import Journal
+from laxity.run.lines import Lines
 
-__all__ = ["Journal", "Serial", "make_executor"]
+__all__ = ["Journal", "Lines", "Serial", "make_executor"]

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from laxity.core.errors import RunError
 from laxity.core.records import Evaluation
+from laxity.run.lines import Lines
 
 
 class Journal:
     """Append-only file of evaluations.
 
-    A line is complete once its newline is written; what a killed process left of a line is cut off on opening.
-
     Args:
-        path: the file; created when the first line is written. None keeps the journal in memory only.
+        path: the file, as of `Lines`. None keeps the journal in memory only.
 
     Raises:
         RunError: the file cannot be read, or a complete line is malformed; names file and line.
@@ -25,24 +23,13 @@ class Journal:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
+        self._file = None if path is None else Lines(path)
         self._lines: dict[tuple[str, str], Evaluation] = {}
-        if path is not None and path.exists():
-            self._replay(path)
-
-    def _replay(self, path: Path) -> None:
-        try:
-            raw = path.read_bytes()
-            whole = raw[: raw.rfind(b"\n") + 1]
-            if len(whole) != len(raw):
-                with path.open("r+b") as handle:
-                    handle.truncate(len(whole))
-        except OSError as error:
-            raise RunError(f"cannot read {path}: {error.strerror}; check its permissions") from error
-        for number, line in enumerate(whole.splitlines(), 1):
+        for place, line in () if self._file is None else self._file.found():
             try:
                 evaluation = Evaluation.from_json(json.loads(line))
             except (ValueError, RunError) as error:
-                raise RunError(f"{path}, line {number}: {error}; delete the line to compute it anew") from error
+                raise RunError(f"{place}: {error}; delete the line to compute it anew") from error
             self._lines[evaluation.plan_key, evaluation.stage] = evaluation
 
     def get(self, plan_key: str, stage: str) -> Evaluation | None:
@@ -57,33 +44,9 @@ class Journal:
         """
         if (evaluation.plan_key, evaluation.stage) in self._lines:
             return
-        if self.path is not None:
-            line = json.dumps(evaluation.to_json(), separators=(",", ":"), allow_nan=False) + "\n"
-            self._write(self.path, line.encode())
+        if self._file is not None:
+            self._file.append(json.dumps(evaluation.to_json(), separators=(",", ":"), allow_nan=False).encode())
         self._lines[evaluation.plan_key, evaluation.stage] = evaluation
-
-    @staticmethod
-    def _write(path: Path, line: bytes) -> None:
-        """Append without a buffer, so that nothing of a line that failed half-way can be written later."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-        try:
-            handle = os.open(path, flags, 0o644)
-            try:
-                size = os.fstat(handle).st_size
-                try:
-                    left = line
-                    while left:
-                        left = left[os.write(handle, left) :]
-                    os.fsync(handle)
-                except BaseException:
-                    os.ftruncate(handle, size)
-                    raise
-            finally:
-                os.close(handle)
-        except OSError as error:
-            raise RunError(
-                f"cannot append to {path}: {error.strerror}; free space and run the same command again to resume"
-            ) from error
 
     def __len__(self) -> int:
         return len(self._lines)

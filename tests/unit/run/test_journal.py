@@ -126,7 +126,7 @@ def test_a_failed_write_leaves_earlier_lines(tmp_path, monkeypatch, call):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"laxity.run.journal.os.{call}", fail)
+        patch.setattr(f"laxity.run.lines.os.{call}", fail)
         with pytest.raises(
             RunError, match=rf"cannot append to {path}: No space left on device; free space and run the"
         ):
