@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from laxity.campaign.replay import Golden, Replay, batches_of
 from laxity.core.errors import PlanError, TaskError
 from laxity.emulate.layer import EmulatedLayer
-from laxity.faults import Words, decode, encode
+from laxity.faults import FLOAT32, IntegerLayout, Layout, Words, decode, encode
 from laxity.techniques.data.codes import ActivationCode
 
 IntArray = NDArray[np.int64]
@@ -27,12 +27,17 @@ class ActivationWords(ABC):
     """How the activations of one place are stored.
 
     Attributes:
-        width_bits: of a word.
+        layout: what a word means.
         form: the number format, in words.
     """
 
-    width_bits: int
+    layout: Layout
     form: str
+
+    @property
+    def width_bits(self) -> int:
+        """Bits per word."""
+        return self.layout.width_bits
 
     @abstractmethod
     def corrupted(self, values: Tensor, corrupt: Corrupt) -> Tensor:
@@ -43,8 +48,8 @@ class CodeWords(ActivationWords):
     """Codes of an integer site."""
 
     def __init__(self, coder: ActivationCode) -> None:
-        self._coder, self.width_bits = coder, coder.bits
-        self._signed = coder.code_range[0] < 0
+        self._coder, self._signed = coder, coder.code_range[0] < 0
+        self.layout = IntegerLayout(coder.bits, self._signed, int(coder.zero))
         self.form = f"{coder.bits}-bit {'sign-magnitude' if self._signed else 'unsigned'} integers"
 
     def corrupted(self, values: Tensor, corrupt: Corrupt) -> Tensor:
@@ -58,7 +63,7 @@ class CodeWords(ActivationWords):
 class FloatWords(ActivationWords):
     """32-bit floating point."""
 
-    width_bits, form = 32, "float32"
+    layout, form = FLOAT32, "float32"
 
     def corrupted(self, values: Tensor, corrupt: Corrupt) -> Tensor:
         """See `ActivationWords.corrupted`."""

@@ -79,7 +79,7 @@ def strike(memories: Iterable[WeightMemory], fault: FaultModel, seed: int) -> bo
     """
     changed = False
     for memory in memories:
-        words = fault.corrupt(memory.words, memory.width_bits, stream(seed, "faults", memory.name))
+        words = fault.corrupt(memory.words, memory.layout, stream(seed, "faults", memory.name))
         if words.shape != memory.words.shape or words.dtype != memory.words.dtype:
             raise ConfigError(
                 f"fault model {fault.kind!r} turned words {memory.words.dtype} {memory.words.shape} into "

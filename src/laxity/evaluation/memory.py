@@ -16,19 +16,32 @@ from laxity.core.errors import PlanError, TaskError
 from laxity.emulate.build import emulated
 from laxity.emulate.functional import FunctionalModel
 from laxity.emulate.layer import EmulatedLayer
-from laxity.faults import Words, decode, encode
+from laxity.faults import (
+    BFLOAT16,
+    FLOAT16,
+    FLOAT32,
+    FLOAT64,
+    FloatLayout,
+    IntegerLayout,
+    Layout,
+    ListedLayout,
+    Words,
+    decode,
+    encode,
+)
 from laxity.sites.find import run_recorded
 from laxity.sites.layers import MODULE_TYPES, plain_layer
 from laxity.sites.trace import LAYERS, argument
+from laxity.techniques.data.floats import FloatWeight
 from laxity.techniques.data.operands import WeightCoder
 
-_FORMATS: dict[torch.dtype, tuple[torch.dtype, type[np.unsignedinteger[Any]]]] = {
-    torch.float16: (torch.int16, np.uint16),
-    torch.bfloat16: (torch.int16, np.uint16),
-    torch.float32: (torch.int32, np.uint32),
-    torch.float64: (torch.int64, np.uint64),
+_FORMATS: dict[torch.dtype, tuple[torch.dtype, type[np.unsignedinteger[Any]], Layout]] = {
+    torch.float16: (torch.int16, np.uint16, FLOAT16),
+    torch.bfloat16: (torch.int16, np.uint16, BFLOAT16),
+    torch.float32: (torch.int32, np.uint32, FLOAT32),
+    torch.float64: (torch.int64, np.uint64, FLOAT64),
 }
-"""Integer type of the same width in torch, and its unsigned counterpart in numpy."""
+"""Integer type of the same width in torch, its unsigned counterpart in numpy, and what its bits mean."""
 
 
 class WeightMemory(ABC):
@@ -37,7 +50,7 @@ class WeightMemory(ABC):
     Attributes:
         name: of the site; the same in the original and in the approximated model.
         words: what is stored, unsigned (n,), read-only.
-        width_bits: bits per word.
+        layout: what the words mean; ``layout.at(places)`` of some of them.
         form: the number format, in words.
         sparse: only weights that are not zero are stored.
         finite: no word stands for NaN or infinity.
@@ -45,9 +58,14 @@ class WeightMemory(ABC):
 
     finite = False
 
-    def __init__(self, name: str, words: Words, width_bits: int, form: str, sparse: bool) -> None:
+    def __init__(self, name: str, words: Words, layout: Layout, form: str, sparse: bool) -> None:
         words.flags.writeable = False
-        self.name, self.words, self.width_bits, self.form, self.sparse = name, words, width_bits, form, sparse
+        self.name, self.words, self.layout, self.form, self.sparse = name, words, layout, form, sparse
+
+    @property
+    def width_bits(self) -> int:
+        """Bits per word."""
+        return self.layout.width_bits
 
     @abstractmethod
     def write(self, words: Words) -> None:
@@ -84,7 +102,8 @@ class CodeMemory(WeightMemory):
         kept = self._plain if self._stored is None else self._plain[self._stored]
         words = encode(kept, bits, signed)
         self.finite = self._coder.finite
-        super().__init__(layer.site.name, words, bits, self._coder.form, self._stored is not None)
+        layout = _layout(layer, self._coder, self._stored)
+        super().__init__(layer.site.name, words, layout, self._coder.form, self._stored is not None)
 
     def write(self, words: Words) -> None:
         """Force the codes of these words on the layer.
@@ -125,11 +144,10 @@ class FloatMemory(WeightMemory):
             raise TaskError(f"weight of {name!r} is {weight.dtype}; faults can be injected into {known}")
         self._weight = weight
         self._stored = None if stored is None else _numpy(stored).reshape(-1)
-        same_width, unsigned = _FORMATS[weight.dtype]
+        same_width, unsigned, layout = _FORMATS[weight.dtype]
         self._words = _numpy(weight.detach().contiguous().view(same_width)).view(unsigned).reshape(-1).copy()
         kept = self._words.copy() if self._stored is None else self._words[self._stored]
-        width_bits = 8 * self._words.dtype.itemsize
-        super().__init__(name, kept, width_bits, str(weight.dtype).removeprefix("torch."), stored is not None)
+        super().__init__(name, kept, layout, str(weight.dtype).removeprefix("torch."), stored is not None)
 
     def write(self, words: Words) -> None:
         """Copy the words into the weight."""
@@ -210,6 +228,24 @@ def _nonzero(layer: EmulatedLayer, codes: Tensor) -> NDArray[np.bool_]:
     coder, weight = weight_coder(layer), layer.used_weight()
     values = coder.represent(weight.detach(), codes, *coder.scale_and_zero(weight))
     return _numpy(values != 0).reshape(-1)
+
+
+def _layout(layer: EmulatedLayer, coder: WeightCoder, stored: NDArray[np.bool_] | None) -> Layout:
+    """What the words of a layer mean; `stored` tells which weights are, or None for all."""
+    if isinstance(coder, FloatWeight):
+        f = coder.format
+        return FloatLayout(f.exponent_bits, f.mantissa_bits, f.bias, f.specials, f.subnormals)
+    if type(coder).restored is not WeightCoder.restored:
+        words = torch.arange(1 << coder.bits, dtype=torch.float32, device=layer.weight.device)
+        return ListedLayout(_numpy(coder.restored(words)).astype(np.float64))
+    if coder.symmetric:
+        return IntegerLayout(coder.bits, coder.stored_signed)
+    weight = layer.used_weight().detach()
+    # The code of the value 0 is the zero-point, whatever the direction along which these differ.
+    zeros = _numpy(coder.codes(torch.zeros_like(weight), *coder.scale_and_zero(weight))).reshape(-1).astype(np.int64)
+    zeros = zeros if stored is None else zeros[stored]
+    same = not len(zeros) or bool((zeros == zeros[0]).all())
+    return IntegerLayout(coder.bits, coder.stored_signed, (int(zeros[0]) if len(zeros) else 0) if same else zeros)
 
 
 def _floating(model: nn.Module, example_input: Tensor | None) -> Iterator[tuple[str, Tensor]]:

@@ -7,22 +7,26 @@ from typing import ClassVar
 
 import numpy as np
 
-from laxity.faults.fault import FAULTS, FaultModel, Words
-from laxity.faults.masks import bit_mask
+from laxity.faults.fault import FAULTS, FaultModel, Random
+from laxity.faults.layout import IntArray, Layout
+from laxity.faults.masks import bit_mask, one_bit
+from laxity.faults.words import Words
 
 
 @FAULTS.register("bit_flip")
 @dataclass(frozen=True)
 class BitFlip(FaultModel):
-    """Every stored bit is inverted with probability `rate_per_bit`, independently of all others."""
+    """A struck bit is inverted."""
 
     kind: ClassVar[str] = "bit_flip"
 
-    def corrupt(self, words: Words, width_bits: int, rng: np.random.Generator) -> Words:
-        """Return the words with the drawn bits inverted.
+    def read(self, words: Words, layout: Layout, bits: IntArray, random: Random) -> Words:
+        """See `FaultModel.read`."""
+        flipped: Words = words ^ one_bit(bits, words.dtype)
+        return flipped
 
-        Raises:
-            ConfigError: the words do not fit the array's type.
-        """
-        flipped: Words = words ^ bit_mask(words, width_bits, self.rate_per_bit, rng)
+    def corrupt(self, words: Words, layout: Layout, rng: np.random.Generator) -> Words:
+        """See `FaultModel.corrupt`; all bits at once."""
+        rate = self.rate_per_bit * self.activity
+        flipped: Words = words ^ bit_mask(words, layout.width_bits, rate, rng)
         return flipped

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from laxity.core.errors import ConfigError
-from laxity.faults.fault import Words
+from laxity.faults.words import Words
 
 _DENSE = 0.03
 """Rate above which drawing every bit is no slower than drawing distinct positions."""
@@ -21,6 +22,12 @@ def check_width(words: Words, width_bits: int) -> None:
     """
     if words.dtype.kind != "u" or not 1 <= width_bits <= 8 * words.dtype.itemsize:
         raise ConfigError(f"words of {width_bits} bits need an unsigned type that holds them, not {words.dtype}")
+
+
+def one_bit(bits: NDArray[np.int64], dtype: np.dtype[Any]) -> Words:
+    """Masks of one bit each: unsigned of the given type, in the shape of `bits`."""
+    masks: Words = np.left_shift(np.ones((), dtype), bits.astype(dtype))
+    return masks
 
 
 def bit_mask(words: Words, width_bits: int, rate_per_bit: float, rng: np.random.Generator) -> Words:

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laxity.core.errors import DataError
-from laxity.faults.fault import Words
+
+Words = NDArray[np.unsignedinteger[Any]]
+"""Stored words: the low bits of each element hold the word, as many as it is wide; all higher bits are zero."""
 
 _WIDEST = 32
 

@@ -37,11 +37,15 @@ class Wrong(FaultModel):
 
     how: str = "shape"
 
-    def corrupt(self, words, width_bits, rng):
+    def read(self, words, layout, bits, random):
+        """Nothing is wrong with single faults."""
+        return words.copy()
+
+    def corrupt(self, words, layout, rng):
         """Break the rule named by `how`."""
         if self.how == "in place":
             return np.bitwise_not(words, out=words)
-        wide = words | words.dtype.type(1 << width_bits)
+        wide = words | words.dtype.type(1 << layout.width_bits)
         return {"shape": words[:-1].copy(), "type": words.astype(np.uint64), "width": wide}[self.how]
 
 
@@ -116,10 +120,11 @@ class AllOnes(FaultModel):
     """Every word of 32 bits becomes NaN; others stay."""
 
     kind: ClassVar[str] = "all_ones"
+    unit: ClassVar[str] = "word"
 
-    def corrupt(self, words, width_bits, rng):
+    def read(self, words, layout, bits, random):
         """Set all bits of long words."""
-        return words | words.dtype.type(2**32 - 1) if width_bits == 32 and self.rate_per_bit else words.copy()
+        return words | words.dtype.type(2**32 - 1) if layout.width_bits == 32 else words.copy()
 
 
 @pytest.mark.parametrize("multiplier", ["dadda8", "mitchell8", "drum8_4"])

@@ -138,7 +138,11 @@ class SetWord(FaultModel):
 
     word: int = 0
 
-    def corrupt(self, words, width_bits, rng):
+    def read(self, words, layout, bits, random):
+        """Set the word."""
+        return np.full_like(words, self.word)
+
+    def corrupt(self, words, layout, rng):
         """Set the word unless the rate is 0."""
         struck = words.copy()
         struck[0] = self.word if self.rate_per_bit else words[0]
@@ -189,12 +193,16 @@ class Failing(FaultModel):
     kind: ClassVar[str] = "failing"
     calls: ClassVar[int] = 0
 
-    def corrupt(self, words, width_bits, rng):
+    def read(self, words, layout, bits, random):
+        """Flip."""
+        return BitFlip(0.1).read(words, layout, bits, random)
+
+    def corrupt(self, words, layout, rng):
         """Flip, or raise."""
         Failing.calls += 1
         if Failing.calls == 3:
             raise RuntimeError("the injector broke")
-        return BitFlip(0.1).corrupt(words, width_bits, rng)
+        return BitFlip(0.1).corrupt(words, layout, rng)
 
 
 def snapshot(model):

@@ -9,7 +9,7 @@ from scipy import stats
 
 from laxity.core.errors import ConfigError
 from laxity.core.seeds import stream
-from laxity.faults import BitFlip, bit_mask
+from laxity.faults import FLOAT32, FLOAT64, BitFlip, IntegerLayout, bit_mask
 
 SPARSE, DENSE = 0.01, 0.2
 LEAST_P = 1e-3
@@ -23,7 +23,7 @@ def popcounts(words):
 def test_the_number_of_flips_is_binomial(rate):
     words, draws = np.zeros(50, np.uint32), 3000
     rng = stream(3, "counts", repr(rate))
-    counts = np.array([popcounts(BitFlip(rate).corrupt(words, 8, rng)) for _ in range(draws)])
+    counts = np.array([popcounts(BitFlip(rate).corrupt(words, IntegerLayout(8), rng)) for _ in range(draws)])
     exact = stats.binom(50 * 8, rate)
     edges = np.unique(exact.ppf(np.linspace(0.05, 0.95, 10)))
     expected = np.diff([0, *exact.cdf(edges), 1]) * draws
@@ -82,16 +82,16 @@ def test_no_bit_is_struck_twice(size):
 
 def test_rate_zero_changes_nothing_and_rate_one_inverts_every_stored_bit():
     words = np.arange(64, dtype=np.uint32).reshape(8, 8)
-    assert np.array_equal(BitFlip(0.0).corrupt(words, 6, stream(0)), words)
-    assert np.array_equal(BitFlip(1.0).corrupt(words, 6, stream(0)), 63 - words)
+    assert np.array_equal(BitFlip(0.0).corrupt(words, IntegerLayout(6), stream(0)), words)
+    assert np.array_equal(BitFlip(1.0).corrupt(words, IntegerLayout(6), stream(0)), 63 - words)
     full = np.array([0, 5, 2**64 - 1], np.uint64)
-    assert np.array_equal(BitFlip(1.0).corrupt(full, 64, stream(0)), ~full)
+    assert np.array_equal(BitFlip(1.0).corrupt(full, FLOAT64, stream(0)), ~full)
 
 
 def test_the_given_words_are_left_alone():
     words = np.arange(1000, dtype=np.uint32)
     words.flags.writeable = False
-    struck = BitFlip(0.1).corrupt(words, 32, stream(1))
+    struck = BitFlip(0.1).corrupt(words, FLOAT32, stream(1))
     assert not np.shares_memory(struck, words)
     assert np.array_equal(words, np.arange(1000))
     assert not np.array_equal(struck, words)
@@ -100,7 +100,7 @@ def test_the_given_words_are_left_alone():
 def test_rare_faults_in_many_words_need_little_memory():
     words = np.zeros(1_000_000, np.uint32)
     tracemalloc.start()
-    struck = BitFlip(1e-6).corrupt(words, 32, stream(2))
+    struck = BitFlip(1e-6).corrupt(words, FLOAT32, stream(2))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     low, high = stats.binom(32_000_000, 1e-6).interval(0.9999)
@@ -117,4 +117,4 @@ def test_a_rate_must_be_a_probability(rate):
 @pytest.mark.parametrize(("words", "width"), [(np.zeros(2, np.uint8), 9), (np.zeros(2, np.int64), 8), (np.zeros(2), 8)])
 def test_words_must_fit_an_unsigned_type(words, width):
     with pytest.raises(ConfigError, match="unsigned type"):
-        BitFlip(0.5).corrupt(words, width, stream(0))
+        BitFlip(0.5).corrupt(words, IntegerLayout(width), stream(0))
