@@ -1,35 +1,61 @@
-"""``laxity faults``: quality under bit errors in stored weights."""
+"""``laxity faults``: what faults do to a network, with confidence intervals."""
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from laxity.cli import arguments as shared
-from laxity.cli.output import emit_json, emit_table
+from laxity.cli.failures import INTERRUPTED
+from laxity.cli.optimize import cores, default_folder
+from laxity.cli.output import emit_json, emit_table, note, write
 from laxity.cli.progress import progress
-from laxity.cli.subject import load_subject
+from laxity.cli.subject import load_network, network_names
+from laxity.cli.sweep import rates_of, sweep
 from laxity.core.errors import ConfigError
+from laxity.core.named import plain_value, split_named
+from laxity.core.registry import did_you_mean
 
 if TYPE_CHECKING:
-    from torch import nn
+    from laxity.campaign import Source, Subject
 
-    from laxity.core.records import Reliability
-    from laxity.task import Task
+_POPULATION = typer.Option(
+    "--population", help="What is struck (laxity list populations), with options: 'gates rows=16 columns=16'."
+)
+_FAULT = typer.Option("--fault", help="Fault model (laxity list fault-models), with options: 'stuck_at value=1'.")
+_RATES = typer.Option(
+    "--rates", help="Instead of single faults, all stored weights at these bit error rates, separated by commas."
+)
+_NETWORKS = typer.Option(
+    "--networks", help="Comma-separated: original, int8_exact, and of a run approximated [default: all]."
+)
+_OUT = typer.Option("--out", help="Folder; the same command goes on there [default: runs/NAME-faults].")
+_FAULTS = typer.Option("--faults", min=0, help="Exactly so many faults; 0: as many as the half-width needs.")
 
 
 def faults(
+    context: typer.Context,
     subject: Annotated[str, typer.Argument(metavar="TASK|RUN", help="A task, or the folder of a finished run.")],
     *,
-    rates: Annotated[
-        str, typer.Option("--rates", help="Bit error rates, separated by commas.")
-    ] = "1e-5,1e-4,1e-3,1e-2",
-    trials: Annotated[int, typer.Option("--trials", min=2, help="Fault patterns per rate.")] = 20,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Samples evaluated per pattern.")] = 500,
+    population: Annotated[str, _POPULATION] = "weights",
+    fault: Annotated[str, _FAULT] = "bit_flip",
+    confidence: Annotated[float, typer.Option("--confidence", help="Of every interval, fraction.")] = 0.99,
+    half_width: Annotated[
+        float, typer.Option("--half-width", help="Of the share of critical faults, fraction.")
+    ] = 0.005,
+    number: Annotated[int, _FAULTS] = 0,
+    images: Annotated[int, typer.Option("--images", min=0, help="Only the first so many samples; 0: all.")] = 0,
+    networks: Annotated[str | None, _NETWORKS] = None,
+    rates: Annotated[str | None, _RATES] = None,
+    trials: Annotated[int, typer.Option("--trials", min=2, help="With --rates: fault patterns per rate.")] = 20,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="With --rates: samples per pattern.")] = 500,
     split: shared.Split = "test",
-    fault: Annotated[str, typer.Option("--fault", help="Fault model (laxity list fault-models).")] = "bit_flip",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all randomness.")] = 0,
+    out: Annotated[Path | None, _OUT] = None,
+    workers: shared.Workers = None,
     data_dir: shared.DataDir = None,
     model: shared.Model = None,
     weights: shared.Weights = None,
@@ -40,88 +66,103 @@ def faults(
     json: shared.Json = False,
     quiet: shared.Quiet = False,
 ) -> None:
-    """Strike stored weights with bit errors and measure the accuracy that is left.
+    """Strike a network with single faults, each on a random sample, until the share that is critical is known.
 
-    A run is judged as original, exact 8-bit and approximated network, a task as original and exact 8-bit network.
+    Critical are faults that change the predicted class (silent data corruption) or make it NaN or infinite (detected,
+    unrecoverable). A run is struck as original, exact 8-bit and approximated network, a task as the first two.
     """
-    chosen = _rates(rates)
     options = shared.given(
         data_dir=data_dir, model=model, weights=weights, data=data, num_classes=num_classes, download=download
     )
-    task, networks = _networks(subject, options, device)
-    found = _sweep(task, networks, chosen, trials, samples, split, fault, seed, quiet=quiet)
-    if json:
-        emit_json(
-            {"task": task.name, "split": split, "seed": seed, "fault": fault, "trials": trials, "networks": found}
+    kind, values = split_named(fault, "fault model")
+    described = {"kind": kind, "rate_per_bit": 0.0, **{k: plain_value(v) for k, v in values.items()}}
+    if rates is not None:
+        chosen = rates_of(rates)
+        sweep(
+            subject,
+            options,
+            device,
+            described,
+            rates=chosen,
+            trials=trials,
+            samples=samples,
+            split=split,
+            seed=seed,
+            json=json,
+            quiet=quiet,
         )
         return
-    rows = [
-        (
-            name,
-            r.rate_per_bit,
-            f"{r.value * 100:.2f} %",
-            f"{r.low * 100:.2f} .. {r.high * 100:.2f} %",
-            f"{r.sdc * 100:.2f} %",
-        )
-        for name, records in found.items()
-        for r in records
-    ]
-    emit_table(["network", "bit error rate", "accuracy", "95 % interval", "changed predictions"], rows)
+    from laxity.campaign import Aim, Subject
+
+    where, given = split_named(population, "population")
+    asked = Subject(described, where, {k: plain_value(v) for k, v in given.items()}, split, images, seed)
+    aim = Aim(confidence, half_width, number)
+    sources = _sources(subject, options, networks)
+    folder = out or default_folder(subject).with_name(f"{default_folder(subject).name}-faults")
+    found = _run(context, sources, asked, aim, folder, workers or cores(), quiet=quiet)
+    if json:
+        emit_json(found)
+        return
+    _show(found)
+    write(f"\nresults: {folder}\n")
 
 
-def _rates(text: str) -> list[float]:
-    try:
-        found = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ConfigError(f"--rates {text!r} is no list of numbers; write for example --rates 1e-4,1e-3") from None
-    for rate in found:
-        if not 0 <= rate <= 1:
-            raise ConfigError(f"--rates: {rate} is no probability; use values from 0 to 1")
-    return found
+def _sources(subject: str, options: dict[str, Any], networks: str | None) -> dict[str, Source]:
+    known = network_names(subject)
+    wanted = list(known) if networks is None else [n.strip() for n in networks.split(",") if n.strip()]
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"--networks: {subject} has no network {name!r}{did_you_mean(name, known)}")
+    if not wanted:
+        raise ConfigError("--networks names no network; leave it out for all")
+    return {name: partial(load_network, subject, options, name) for name in wanted}
 
 
-def _networks(subject: str, options: dict[str, Any], device: str | None) -> tuple[Task, dict[str, nn.Module]]:
-    """The networks to judge: of a saved run, or of a task."""
-    evaluator, model = load_subject(subject, options, device)
-    approximated = {} if model is None else {"approximated": model}
-    exact = evaluator.model(evaluator.base)
-    return evaluator.task, {"original": evaluator.prepared.model, "int8_exact": exact, **approximated}
-
-
-def _sweep(
-    task: Task,
-    networks: dict[str, nn.Module],
-    rates: list[float],
-    trials: int,
-    samples: int,
-    split: str,
-    fault: str,
-    seed: int,
+def _run(
+    context: typer.Context,
+    sources: dict[str, Source],
+    subject: Subject,
+    aim: Any,
+    folder: Path,
+    workers: int,
     *,
     quiet: bool,
-) -> dict[str, list[Reliability]]:
-    from laxity.evaluation.reliability import bit_error_sweep
-    from laxity.faults import FaultModel
+) -> dict[str, Any]:
+    from laxity.artifacts.campaign import carry_out
+    from laxity.run import make_executor
 
-    model = FaultModel.from_json({"kind": fault, "rate_per_bit": 0.0})
-    found = {}
-    with progress(0, 0, quiet=quiet) as tell:
-        for label, network in networks.items():
+    command = shared.command_line(context)
+    try:
+        with make_executor(workers) as executor, progress(0, 0, quiet=quiet) as tell:
 
-            def told(done: int, total: int, label: str = label) -> None:
+            def told(what: str, done: int, total: int) -> None:
                 if tell is not None:
-                    tell(f"faults, {label}", done, total, None)
+                    tell(what, done, total, None)
 
-            found[label] = bit_error_sweep(
-                network,
-                task,
-                rates=rates,
-                trials=trials,
-                samples=samples,
-                split=split,
-                seed=seed,
-                label=label,
-                fault=model,
-                progress=told,
-            )
-    return found
+            return carry_out(sources, subject, aim, folder=folder, command=command, executor=executor, progress=told)
+    except KeyboardInterrupt:
+        note(f"interrupted; what is computed is kept, and the same command resumes: {command}")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _show(found: dict[str, Any]) -> None:
+    rows = []
+    for name, one in found["networks"].items():
+        metrics = one["metrics"]
+        shares = [_share(metrics[m]) for m in ("critical", "sdc", "due", "sdc_top5")]
+        rows.append([name, one["faults"], *shares, _share(one["accuracy_drop"], points=True)])
+    level = f"{100 * next(iter(found['networks'].values()))['aim']['confidence']:g} %"
+    emit_table(["network", "faults", "critical", "SDC", "DUE", "SDC top-5", "accuracy lost"], rows)
+    note(f"intervals at {level}; accuracy lost by one fault, in points")
+    for name, one in found["networks"].items():
+        note(f"{name}: {one['statement']}")
+        if not one["met"]:
+            note(f"{name}: the half-width was not reached; ask for a wider one, or for --faults N")
+    for pair in found["differences"]:
+        note(f"critical, {pair['first']} less {pair['second']}: {_share(pair['critical'], points=True)} points")
+
+
+def _share(interval: dict[str, Any], *, points: bool = False) -> str:
+    unit, sign = ("", "+") if points else (" %", "")
+    ends = f"{100 * interval['low']:{sign}.3f} .. {100 * interval['high']:{sign}.3f}"
+    return f"{100 * interval['estimate']:{sign}.3f}{unit} ({ends})"

@@ -27,13 +27,14 @@ class Kind(StrEnum):
     MULTIPLIERS = "multipliers"
     ADDERS = "adders"
     FAULT_MODELS = "fault-models"
+    POPULATIONS = "populations"
 
 
 def list_names(
     kind: Annotated[Kind | None, typer.Argument(help="What to list; everything if left out.")] = None,
     json: shared.Json = False,
 ) -> None:
-    """List tasks, networks, targets, techniques, circuit families and fault models, plug-ins included."""
+    """List tasks, networks, targets, techniques, circuit families, fault models and populations, plug-ins included."""
     found = {k.value: _LISTS[k]() for k in ([kind] if kind is not None else list(Kind))}
     if json:
         emit_json({k: [{"name": n, "description": d} for n, d in names.items()] for k, names in found.items()})
@@ -94,6 +95,12 @@ def _fault_models() -> Named:
     return {name: _first_line(FAULTS[name]) for name in FAULTS.names()}
 
 
+def _populations() -> Named:
+    from laxity.campaign import POPULATIONS
+
+    return {name: _first_line(POPULATIONS[name]) for name in POPULATIONS.names()}
+
+
 _LISTS: dict[Kind, Callable[[], Named]] = {
     Kind.TASKS: _tasks,
     Kind.NETWORKS: _networks,
@@ -102,4 +109,5 @@ _LISTS: dict[Kind, Callable[[], Named]] = {
     Kind.MULTIPLIERS: _multipliers,
     Kind.ADDERS: _adders,
     Kind.FAULT_MODELS: _fault_models,
+    Kind.POPULATIONS: _populations,
 }

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from laxity.evaluation.evaluator import Evaluator
+    from laxity.task import Task
 
 _NOT_RUN = re.compile(r"[^:]*/[^:]*")
 
@@ -41,3 +42,22 @@ def load_subject(subject: str, options: dict[str, Any], device: str | None) -> t
     if _NOT_RUN.fullmatch(subject) and not subject.endswith(".toml"):
         raise RunError(f"there is no run folder {subject}; give the folder of a finished run, or a task")
     return Evaluator(Setup({"spec": subject, **options}, "mac-array-45nm", device or "cpu")), None
+
+
+def load_networks(subject: str, options: dict[str, Any], device: str | None) -> tuple[Task, dict[str, nn.Module]]:
+    """The task, and the networks of `network_names` by name; as `load_subject`."""
+    evaluator, model = load_subject(subject, options, device)
+    approximated = {} if model is None else {"approximated": model}
+    exact = evaluator.model(evaluator.base)
+    return evaluator.task, {"original": evaluator.prepared.model, "int8_exact": exact, **approximated}
+
+
+def network_names(subject: str) -> tuple[str, ...]:
+    """Names of the networks of a run, or of a task: before approximation, with exact 8-bit operators, and after."""
+    return ("original", "int8_exact", *(("approximated",) if Path(subject).is_dir() else ()))
+
+
+def load_network(subject: str, options: dict[str, Any], name: str) -> tuple[nn.Module, Task]:
+    """One of the networks, on the CPU, and the task; as `load_networks`."""
+    task, networks = load_networks(subject, options, "cpu")
+    return networks[name], task

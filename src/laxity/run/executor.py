@@ -65,7 +65,13 @@ def _end_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def make_executor(workers: int, initialise: Callable[..., None], arguments: tuple[Any, ...]) -> Executor:
+def _nothing() -> None:
+    """Prepare nothing."""
+
+
+def make_executor(
+    workers: int, initialise: Callable[..., None] = _nothing, arguments: tuple[Any, ...] = ()
+) -> Executor:
     """An executor with `workers` processes, each initialised once; one worker runs in this process.
 
     Args:

@@ -39,7 +39,7 @@ class _Activations(Population):
         self.cells = Cells.grid(names, elements, [w.width_bits if fault.unit == "bit" else 0 for w in words])
         self._floats = np.array([isinstance(w, FloatWords) for w in words])
         self._layer = np.flatnonzero(elements)
-        self.draws = fault.draws
+        self.draws = fault.draws_per_fault
         self.exact = all(isinstance(m, EmulatedLayer) and m.operand is not None for m in _layers(model).values())
         forms = ", ".join(sorted({w.form for w in words}))
         what = "bit" if fault.unit == "bit" else "word"

@@ -39,7 +39,7 @@ class Weights(Population):
         bits = [m.width_bits if fault.unit == "bit" else 0 for m in memories]
         self.cells = Cells.grid([m.name for m in memories], [len(m.words) for m in memories], bits)
         self._memory = [k for k, m in enumerate(memories) if len(m.words)]
-        self.draws = fault.draws
+        self.draws = fault.draws_per_fault
         what = "bit" if fault.unit == "bit" else "word"
         self.statement = f"uniform over {self.cells.size} {what}s: {describe(memories)}"
         self._engine: WeightEngine | Reinference
@@ -66,8 +66,8 @@ class Weights(Population):
         words = np.zeros(len(faults), np.uint64)
         for number in np.unique(place):
             memory, some = self._memories[self._memory[number]], place == number
-            stored = memory.words[faults.site[some]]
-            words[some] = self._fault.strike(stored, memory.layout, bits[some], faults.random[some])
+            stored, layout = memory.words[faults.site[some]], memory.layout.at(faults.site[some])
+            words[some] = self._fault.strike(stored, layout, bits[some], faults.random[some])
         memory_of = np.array(self._memory, np.int64)[place]
         return self._engine.run(WeightTrials(memory_of, faults.site, words, faults.image), golden)
 

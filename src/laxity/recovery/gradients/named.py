@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from laxity.core.errors import PlanError
+from laxity.core.named import split_named
 from laxity.core.registry import did_you_mean
 from laxity.recovery.gradients.gradient import GRADIENTS, Gradient
 
@@ -23,17 +24,13 @@ def gradient_named(text: str, **options: Any) -> Gradient:
         RegistryError: there is no gradient of this name.
         PlanError: an option is malformed, given twice, unknown, or has a value that it cannot have.
     """
-    name, *words = text.split() or [""]
+    name, words = split_named(text, "gradient", PlanError)
     kind = GRADIENTS[name]
     types = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]
-    given = dict(options)
-    for word in words:
-        key, sign, value = word.partition("=")
-        if not (key and sign and value):
-            raise PlanError(f"gradient {text!r}: {word!r} is no option; write 'name option=value', without blanks at =")
-        if key in given:
-            raise PlanError(f"gradient {text!r} has option {key!r} twice; give it once")
-        given[key] = _value(text, key, value, types.get(key, "str"))
+    twice = next((key for key in words if key in options), None)
+    if twice is not None:
+        raise PlanError(f"gradient {text!r} has option {twice!r} twice; give it once")
+    given = {**options, **{key: _value(text, key, value, types.get(key, "str")) for key, value in words.items()}}
     for key in given:
         if key not in types:
             hint = did_you_mean(key, types) if types else "; it has none"

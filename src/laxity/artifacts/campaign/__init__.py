@@ -1,0 +1,5 @@
+"""Fault campaigns: run them, keep what they found in a folder, show it as a page."""
+
+from laxity.artifacts.campaign.session import carry_out
+
+__all__ = ["carry_out"]

@@ -1,0 +1,94 @@
+"""Fault campaigns of several networks from beginning to end: run, compare, write everything down."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+from laxity.campaign import Aim, Campaign, Source, Subject, difference, run_campaign, same_faults, summary, table
+from laxity.core.errors import RunError
+from laxity.core.serial import to_json, write_atomic, write_json
+from laxity.evaluation.evaluator import versions
+
+DOCUMENT, TABLE = "campaign.json", "faults.csv"
+
+Progress = Callable[[str, int, int], None]
+
+
+def carry_out(
+    networks: Mapping[str, Source],
+    subject: Subject,
+    aim: Aim,
+    *,
+    folder: Path,
+    command: str,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """One campaign per network, with common faults where their populations are the same.
+
+    The folder gets ``campaign.json``, and for every network a folder with ``faults.csv``, a row per fault, and the
+    journal by which the same call again goes on where it was ended. The files are the same, byte for byte, for any
+    executor and after any interruption.
+
+    Args:
+        networks: by name, at least one.
+        subject: what is struck, and by what.
+        aim: when a campaign ends.
+        folder: made where it is missing.
+        command: for the record.
+        executor: where faults are tried; this process if None.
+        progress: called with (what, done, total).
+
+    Returns:
+        The content of ``campaign.json``.
+
+    Raises:
+        LaxityError: as `run_campaign`; finished faults are kept.
+    """
+    found: dict[str, Campaign] = {}
+    for name, source in networks.items():
+
+        def told(what: str, done: int, total: int, name: str = name) -> None:
+            if progress is not None:
+                progress(f"{what}, {name}", done, total)
+
+        place = folder / name
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot write {place}: {error.strerror}; choose another folder") from error
+        found[name] = run_campaign(source, subject, aim, folder=place, executor=executor, progress=told)
+        write_atomic(place / TABLE, _csv(found[name]))
+    document: dict[str, Any] = {
+        "command": command,
+        "versions": versions(),
+        "networks": {name: summary(campaign) for name, campaign in found.items()},
+        "differences": _differences(found),
+    }
+    write_json(folder / DOCUMENT, document)
+    return document
+
+
+def _differences(found: Mapping[str, Campaign]) -> list[dict[str, Any]]:
+    """Between every two networks with common faults, in the order in which they were given."""
+    names = list(found)
+    return [
+        {"first": a, "second": b, "critical": to_json(difference(found[a], found[b]))}
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
+        if same_faults(found[a], found[b])
+    ]
+
+
+def _csv(campaign: Campaign) -> str:
+    text = io.StringIO()
+    header, rows = table(campaign)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
