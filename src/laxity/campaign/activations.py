@@ -158,6 +158,6 @@ def _float_words(layer: Any) -> ActivationWords:
     if isinstance(layer, EmulatedLayer) and layer.operand is not None:
         raise PlanError(
             f"site {layer.site.name!r} computes with codes, and what it gives is stored as codes of the next one; "
-            "strike inputs instead"
+            "strike inputs (population 'activations') instead"
         )
     return FloatWords()

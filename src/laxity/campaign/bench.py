@@ -29,6 +29,9 @@ Source = Callable[[], tuple[nn.Module, Task]]
 IMAGES = 256
 """Samples whose values are kept at a time."""
 
+_NAMED_BY = 256
+"""Samples whose predictions are part of the identity."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -116,7 +119,7 @@ class Bench:
         Raises:
             PlanError: the network gives no finite logits without faults.
         """
-        inputs, _ = self._split.fetch(range(min(self.images, IMAGES)))
+        inputs, _ = self._split.fetch(range(min(self.images, _NAMED_BY)))
         logits: Tensor = self.population.golden(inputs).logits
         if not bool(torch.isfinite(logits).all()):
             raise PlanError("the network gives logits that are not finite without any fault; repair it first")
