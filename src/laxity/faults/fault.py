@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from laxity.core.errors import ConfigError
 from laxity.core.registry import Registry, did_you_mean
 from laxity.faults.layout import IntArray, Layout
-from laxity.faults.masks import bit_mask, one_bit
+from laxity.faults.masks import bit_mask, full_word, one_bit
 from laxity.faults.words import Words
 
 Random = NDArray[np.uint64]
@@ -55,11 +55,11 @@ class FaultModel(ABC):
     activity: float = dataclasses.field(default=1.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not _is_number(self.rate_per_bit) or not 0 <= self.rate_per_bit <= 1:
+        if not is_number(self.rate_per_bit) or not 0 <= self.rate_per_bit <= 1:
             raise ConfigError(
                 f"rate_per_bit of {self.kind!r} is a probability between 0 and 1, not {self.rate_per_bit!r}"
             )
-        if not _is_number(self.activity) or not 0 < self.activity <= 1:
+        if not is_number(self.activity) or not 0 < self.activity <= 1:
             raise ConfigError(
                 f"activity of {self.kind!r} is a probability above 0 and at most 1, not {self.activity!r}"
             )
@@ -92,7 +92,7 @@ class FaultModel(ABC):
         """
         if self.unit == "bit":
             return one_bit(bits, np.dtype(np.uint64))
-        return np.full(len(bits), (1 << layout.width_bits) - 1, np.uint64)
+        return np.full(len(bits), full_word(layout.width_bits), np.uint64)
 
     def strike(self, words: Words, layout: Layout, bits: IntArray, random: Random) -> Words:
         """Words as they are read in one inference after one fault each, word by word.
@@ -179,10 +179,12 @@ class FaultModel(ABC):
 
 def uniform(random: Random) -> NDArray[np.float64]:
     """Numbers from 0 up to but without 1, of 53 bits each, from random words; float64 of the same shape."""
-    return (random >> np.uint64(11)) * 2.0**-53
+    numbers: NDArray[np.float64] = (random >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return numbers
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a parameter is a finite number; truth values are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 

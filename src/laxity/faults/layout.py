@@ -42,7 +42,7 @@ class Layout(ABC):
         """Values of words, float64 of the same shape; NaN and infinities where the format has them.
 
         Raises:
-            DataError: a word has more bits than the layout.
+            DataError: a word has more bits than the layout, or there are zero-points for other words.
         """
 
     @abstractmethod
@@ -119,6 +119,11 @@ class IntegerLayout(Layout):
 
     def values(self, words: Words) -> FloatArray:
         """See `Layout.values`."""
+        if np.ndim(self.zero) and np.shape(self.zero) != words.shape:
+            raise DataError(
+                f"{words.size} words were to be read with the zero-points of {np.size(self.zero)}; take the layout of "
+                "these words, layout.at(places)"
+            )
         return (decode(words, self.bits, self.signed) - self.zero).astype(np.float64)
 
     def words(self, values: ArrayLike, dtype: DTypeLike = np.uint64) -> Words:

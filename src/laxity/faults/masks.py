@@ -30,6 +30,11 @@ def one_bit(bits: NDArray[np.int64], dtype: np.dtype[Any]) -> Words:
     return masks
 
 
+def full_word(width_bits: int) -> int:
+    """The word of all ones."""
+    return (1 << width_bits) - 1
+
+
 def bit_mask(words: Words, width_bits: int, rate_per_bit: float, rng: np.random.Generator) -> Words:
     """Draw a mask in which each of the low `width_bits` bits of each word is 1 with the given probability.
 
@@ -53,15 +58,23 @@ def bit_mask(words: Words, width_bits: int, rate_per_bit: float, rng: np.random.
     return draw(words.size, words.dtype, width_bits, rate_per_bit, rng).reshape(words.shape)
 
 
-def _few_bits(size: int, dtype: np.dtype[Any], width_bits: int, rate: float, rng: np.random.Generator) -> Words:
+def struck_positions(count: int, rate: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Which of `count` things are struck, each with the given probability, independently: distinct, in no order."""
+    if rate > _DENSE:
+        return np.flatnonzero(rng.random(count) < rate)
+    struck = int(rng.binomial(count, rate))
+    return rng.choice(count, struck, replace=False, shuffle=False) if struck else np.zeros(0, np.int64)
+
+
+def mask_at(positions: NDArray[np.int64], size: int, width_bits: int, dtype: np.dtype[Any]) -> Words:
+    """Words (size,) whose bits at some positions are 1; positions count all bits of the first word, then the next."""
     mask = np.zeros(size, dtype)
-    bits = size * width_bits
-    count = int(rng.binomial(bits, rate))
-    if count:
-        positions = rng.choice(bits, count, replace=False, shuffle=False)
-        one = np.ones((), dtype)
-        np.bitwise_xor.at(mask, positions // width_bits, np.left_shift(one, (positions % width_bits).astype(dtype)))
+    np.bitwise_xor.at(mask, positions // width_bits, one_bit(positions % width_bits, dtype))
     return mask
+
+
+def _few_bits(size: int, dtype: np.dtype[Any], width_bits: int, rate: float, rng: np.random.Generator) -> Words:
+    return mask_at(struck_positions(size * width_bits, rate, rng), size, width_bits, dtype)
 
 
 def _every_bit(size: int, dtype: np.dtype[Any], width_bits: int, rate: float, rng: np.random.Generator) -> Words:
