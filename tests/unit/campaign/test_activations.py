@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,6 +13,8 @@ from laxity.campaign import ActivationEngine, ActivationTrials
 from laxity.core.errors import PlanError, TaskError
 from laxity.core.plan import Plan
 from laxity.emulate.apply import realise
+from laxity.emulate.layer import EmulatedLayer
+from laxity.faults import FLOAT32, Layout
 from laxity.sites.prepare import prepare
 from laxity.techniques import CircuitMultiplier, Integer
 
@@ -102,6 +104,29 @@ def test_codes_that_layers_read(scheme: str, inputs: Tensor) -> None:
         image = inputs[some.image[i] : some.image[i] + 1]
         wanted = with_hook(model, NAMES[some.layer[i]], image, change, before=True)
         assert torch.equal(found[i : i + 1], wanted)
+
+
+@pytest.mark.parametrize("scheme", ["symmetric", "affine"])
+@torch.no_grad()
+def test_the_layout_says_what_words_mean(scheme: str, inputs: Tensor) -> None:
+    """A fault that adds 1 to the value of the word adds one step of the scale to the activation."""
+    model = integers(inputs, input_scheme=scheme)
+    for name, words in zip(NAMES, ActivationEngine(model, NAMES, inputs).words, strict=True):
+        coder = cast("EmulatedLayer", model.get_submodule(name)).operand.input  # type: ignore[union-attr]
+        layout, top = words.layout, coder.code_range[1]  # type: ignore[attr-defined]
+        values = torch.linspace(-1, 1, 41) * coder.scale * (top // 2 - 1)
+        before = coder.represent(values, coder.codes(values))
+
+        def add(given: np.ndarray, width: int, layout: Layout = layout) -> np.ndarray:
+            assert width == layout.width_bits
+            found = layout.values(given)
+            assert not found[20], "the middle activation is 0"
+            return np.asarray(layout.words(found + 1, given.dtype))
+
+        room = coder.codes(values) < top
+        after = words.corrupted(values, add)
+        torch.testing.assert_close(after[room], before[room] + coder.scale)
+    assert ActivationEngine(network(), NAMES, inputs).words[0].layout is FLOAT32
 
 
 @pytest.mark.parametrize("where", ["input", "output"])

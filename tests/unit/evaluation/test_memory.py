@@ -14,7 +14,7 @@ from laxity.emulate import approximate
 from laxity.emulate.build import emulated
 from laxity.evaluation.memory import FloatMemory, describe, weight_memories
 from laxity.sites import find_sites
-from laxity.techniques import Integer, MagnitudePruning
+from laxity.techniques import HybridFloat, Integer, MagnitudePruning, Minifloat
 
 NAMES = ["conv1", "conv2", "conv3", "linear"]
 
@@ -176,6 +176,47 @@ def test_masked_float_weights_are_not_stored(digits):
         assert memory.words.size == int((before != 0).sum()) < before.numel()
         memory.restore()
         assert torch.equal(layer.used_weight().detach(), before)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+@pytest.mark.parametrize(
+    ("operand", "form"),
+    [
+        (Integer(6, 8), "sign_magnitude"),
+        (Integer(8, 8, weight_scheme="affine"), "unsigned"),
+        (Integer(8, 8, weight_scheme="affine", granularity="tensor"), "unsigned"),
+        (Minifloat.named("e4m3"), "float"),
+        (Minifloat.named("e3m2", scaling="tensor"), "float"),
+        (HybridFloat(scaling="channel"), "listed"),
+    ],
+    ids=lambda x: x if isinstance(x, str) else x.label(),
+)
+def test_the_layout_says_what_the_words_of_a_layer_mean(digits, operand, form, pruned):
+    """Values of words are the weights that the layer computes with, but for their scales."""
+    model = digits.build(operand, *([MagnitudePruning(0.5)] if pruned else []))
+    rng = np.random.default_rng(0)
+    for memory in weight_memories(model):
+        layer = model.get_submodule(memory.name)
+        coder, weight = layer.operand.weight, layer.used_weight().detach()
+        scale, zero = coder.scale_and_zero(weight)
+        meant = coder.represent(weight, coder.codes(weight, scale, zero), scale, zero)
+        expected = (meant / scale.reshape(-1, *[1] * (weight.dim() - 1))).double().numpy().reshape(-1)
+        stored = np.flatnonzero(expected) if pruned else np.arange(expected.size)
+        assert (memory.layout.form, memory.layout.width_bits) == (form, memory.width_bits)
+        values = memory.layout.values(memory.words)
+        assert values == pytest.approx(expected[stored], rel=1e-6)
+        some = rng.choice(memory.words.size, 20)
+        assert np.array_equal(memory.layout.at(some).values(memory.words[some]), values[some])
+        # The words of these values are those that are stored, but for the sign of zero.
+        same = memory.layout.words(values, memory.words.dtype) == memory.words
+        assert np.all(same | (values == 0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_the_layout_says_what_floating_point_words_mean(dtype):
+    weight = nn.Parameter(torch.tensor([1.5, -0.0, float("nan"), float("-inf"), 3e-5, -1e4]).to(dtype))
+    memory = FloatMemory("w", weight)
+    assert np.array_equal(memory.layout.values(memory.words), weight.detach().double().numpy(), equal_nan=True)
 
 
 def test_a_partly_emulated_network_stores_both_kinds(digits):

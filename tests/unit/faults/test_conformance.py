@@ -11,15 +11,51 @@ import numpy as np
 import pytest
 
 from laxity.core.errors import ConfigError, RegistryError
-from laxity.faults import BUILT_IN_FAULTS, FAULTS, BitFlip, FaultModel, IntegerLayout
+from laxity.faults import (
+    BUILT_IN_FAULTS,
+    FAULTS,
+    BitFlip,
+    Burst,
+    FaultModel,
+    FixedValue,
+    IntegerLayout,
+    MultiFlip,
+    Noise,
+    ReducedVoltage,
+    Saturated,
+    StuckAt,
+)
 from laxity.testing.fault_model import check_fault_model
 
 PAGE = Path(__file__).parents[3] / "docs" / "extend-fault-model.md"
 
 
 @pytest.mark.parametrize("rate", [0.0, 1e-3, 0.5, 1.0])
-def test_bit_flips_conform(rate):
-    check_fault_model(BitFlip(rate))
+@pytest.mark.parametrize("model", BUILT_IN_FAULTS, ids=lambda m: m.kind)
+def test_built_in_models_conform(model, rate):
+    check_fault_model(model(rate))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *(model(0.01, activity=0.4) for model in BUILT_IN_FAULTS),
+        StuckAt(0.01, 1),
+        MultiFlip(0.01, 8),
+        Burst(0.01, 7, "random"),
+        Burst(0.01, 64),
+        FixedValue(0.01, -2.5),
+        Noise(0.01, 4.0, "step"),
+        Saturated(0.01, "positive"),
+        Saturated(0.01, "negative"),
+        ReducedVoltage(voltage_v=1.15),
+        ReducedVoltage(0.01, locality="row", row_bits=100),
+        ReducedVoltage(0.01, locality="column", row_bits=100),
+    ],
+    ids=str,
+)
+def test_built_in_models_conform_with_other_parameters(fault):
+    check_fault_model(fault)
 
 
 def test_built_in_models_are_registered():
