@@ -29,14 +29,20 @@ MAY_IMPORT = {
     "task": {"core", "models"},
     "sites": {"core", "models", "task"},
     "kernels": {"core", "circuits"},
-    "techniques": {"core", "circuits", "models", "task", "sites", "kernels"},
+    "techniques": {"core", "circuits", "faults", "models", "task", "sites", "kernels"},
 }
 """What the lower packages may import, besides themselves."""
 
 CHAIN = ("techniques", "emulate", "relevance", "recovery", "evaluation", "campaign", "search", "artifacts", "cli")
 """The packages above: each may import those before it, what those may import, and `ALSO`."""
 
-ALSO = {"evaluation": {"targets", "faults", "statistics"}, "search": {"run"}, "artifacts": {"rtl"}, "cli": {"eda"}}
+ALSO = {
+    "evaluation": {"targets", "faults", "statistics"},
+    "campaign": {"rtl", "run"},
+    "search": {"run"},
+    "artifacts": {"rtl"},
+    "cli": {"eda"},
+}
 
 WITHOUT_TORCH = ("core", "statistics", "eda", "circuits", "targets", "faults", "rtl", "run")
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 400, 60

@@ -109,7 +109,9 @@ class Bench:
             logits = self.population.logits(faults, golden)
             one = Drawn(drawn.index[some], drawn.cell[some], drawn.site[some], drawn.image[some], drawn.random[some])
             taken = torch.from_numpy(rows)
-            found.append(judged(one, logits, golden.logits[taken], labels[taken], exact=self.population.exact))
+            noticed = self.population.noticed(faults, golden)
+            exact = self.population.exact
+            found.append(judged(one, logits, golden.logits[taken], labels[taken], noticed, exact=exact))
         return Outcomes.joined(found)
 
     @cached_property

@@ -36,6 +36,7 @@ class Outcomes:
         golden: class without the fault.
         struck: class with it, or `UNRECOVERABLE`.
         top: 1 where the class without the fault is among the five largest with it (among all, where classes are fewer).
+        noticed: 1 where a protection notices the fault and cannot correct it.
         same: 1 where all logits are the same as without the fault, bit for bit; 0 otherwise, and where the network does
             not compute a sample in the same way in every batch.
     """
@@ -48,6 +49,7 @@ class Outcomes:
     golden: IntArray
     struck: IntArray
     top: IntArray
+    noticed: IntArray
     same: IntArray
 
     def __len__(self) -> int:
@@ -55,8 +57,8 @@ class Outcomes:
 
     @property
     def due(self) -> NDArray[np.bool_]:
-        """Detected unrecoverable errors: logits that are NaN or infinite."""
-        return np.asarray(self.struck == UNRECOVERABLE)
+        """Detected unrecoverable errors: logits that are NaN or infinite, or a protection that gives the alarm."""
+        return np.asarray((self.struck == UNRECOVERABLE) | (self.noticed == 1))
 
     @property
     def sdc(self) -> NDArray[np.bool_]:
@@ -65,8 +67,8 @@ class Outcomes:
 
     @property
     def critical(self) -> NDArray[np.bool_]:
-        """Either of the two: the prediction is not that of the network without the fault."""
-        return np.asarray(self.struck != self.golden)
+        """Either of the two: the prediction is another one, or there is none."""
+        return np.asarray((self.struck != self.golden) | self.due)
 
     @property
     def sdc_top5(self) -> NDArray[np.bool_]:
@@ -158,7 +160,9 @@ def draw(population: Population, part: Part, images: int, seed: int, first: int,
     return Drawn(index, cells[within], site, below(words[:, 1], images), words[:, 2:])
 
 
-def judged(drawn: Drawn, logits: Tensor, golden: Tensor, labels: Tensor, *, exact: bool) -> Outcomes:
+def judged(
+    drawn: Drawn, logits: Tensor, golden: Tensor, labels: Tensor, noticed: NDArray[np.bool_], *, exact: bool
+) -> Outcomes:
     """What faults did.
 
     Args:
@@ -166,6 +170,7 @@ def judged(drawn: Drawn, logits: Tensor, golden: Tensor, labels: Tensor, *, exac
         logits: with them, float32 (n, classes).
         golden: without them, for the same images, (n, classes).
         labels: int64 (n,).
+        noticed: by a protection, bool (n,).
         exact: whether equal logits mean that the fault had no effect.
     """
     finite = torch.isfinite(logits).all(1)
@@ -174,5 +179,5 @@ def judged(drawn: Drawn, logits: Tensor, golden: Tensor, labels: Tensor, *, exac
     largest = logits.topk(min(TOP, logits.shape[1]), dim=1).indices
     top = finite & (largest == before[:, None]).any(1)
     same = (logits == golden).all(1) if exact else torch.zeros_like(finite)
-    columns = (labels, before, struck, top, same)
+    columns = (labels, before, struck, top, torch.from_numpy(noticed), same)
     return Outcomes(drawn.index, drawn.cell, drawn.site, drawn.image, *(c.to(torch.int64).numpy() for c in columns))

@@ -145,6 +145,10 @@ class Population(ABC):
     def logits(self, faults: Faults, golden: Any) -> Tensor:
         """Logits of every fault with its image, float32 (n, classes); may hold NaN and infinities."""
 
+    def noticed(self, faults: Faults, golden: Any) -> NDArray[np.bool_]:
+        """Faults that a protection notices without being able to correct them, (n,); none where there is none."""
+        return np.zeros(len(faults), np.bool_)
+
     def parts(self) -> tuple[Part, ...]:
         """The strata in which faults are drawn; they partition the cells."""
         return (Part("all", tuple(range(len(self.cells.sites)))),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,14 @@ class Replay:
         return self._rows(_input(self._layers[layer]), golden, rows)
 
     @torch.no_grad()
-    def resume(self, layer: str, outputs: Tensor, golden: Golden, rows: Tensor) -> Tensor:
+    def resume(
+        self,
+        layer: str,
+        outputs: Tensor,
+        golden: Golden,
+        rows: Tensor,
+        instead: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType({}),
+    ) -> Tensor:
         """Logits with other outputs of a layer.
 
         Args:
@@ -125,6 +133,7 @@ class Replay:
             outputs: what the layer gives now, (n, ...).
             golden: from `golden`.
             rows: which samples the rest comes from, int64 (n,).
+            instead: what computes other layers, by name, from their inputs.
 
         Returns:
             float32 (n, classes).
@@ -133,7 +142,10 @@ class Replay:
         env |= {node: self._rows(node, golden, rows) for node in course.taken}
         for node in course.run:
             args, kwargs = _filled(node.args, env), _filled(node.kwargs, env)
-            value = getattr(self._steps, node.op)(node.target, args, kwargs)
+            if node.op == "call_module" and node.target in instead:
+                value = instead[node.target](*args, **kwargs)
+            else:
+                value = getattr(self._steps, node.op)(node.target, args, kwargs)
             if node.op == "output":
                 result: Tensor = value
                 return result
@@ -147,12 +159,17 @@ class Replay:
         assert dim is not None  # checked when the network was traced
         return golden.values[node.name].index_select(dim, rows)
 
-    def _course(self, layer: fx.Node) -> _Course:
-        """Everything that depends on the layer, and what of the rest it needs: taken where that is possible."""
+    def _again(self, layer: fx.Node) -> set[fx.Node]:
+        """The layer and everything that depends on it."""
         after = {layer}
         for node in self._order:
             if any(n in after for n in node.all_input_nodes):
                 after.add(node)
+        return after
+
+    def _course(self, layer: fx.Node) -> _Course:
+        """What has to run again, and what of the rest it needs: taken where that is possible."""
+        after = self._again(layer)
         taken: set[fx.Node] = set()
         again: set[fx.Node] = set()
         waiting = [n for node in after - {layer} for n in node.all_input_nodes if n not in after]
@@ -167,6 +184,16 @@ class Replay:
                 waiting += node.all_input_nodes
         run = tuple(n for n in self._order if (n in after and n is not layer) or n in again)
         return _Course(run, tuple(n for n in self._order if n in taken), _last_uses(run))
+
+
+class OnwardReplay(Replay):
+    """Goes on from a layer with everything that runs after it, for faults that strike several layers.
+
+    Layers beside the first struck one, as in a shortcut, are computed anew too.
+    """
+
+    def _again(self, layer: fx.Node) -> set[fx.Node]:
+        return set(self._order[self._order.index(layer) :])
 
 
 class _Tracer(fx.Tracer):

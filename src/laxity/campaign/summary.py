@@ -183,11 +183,11 @@ def summary(campaign: Campaign) -> dict[str, Any]:
 
 def table(campaign: Campaign) -> tuple[Sequence[str], list[list[str | int]]]:
     """Every fault as one row: header and rows, ordered by stratum and number."""
-    header = ("fault", "part", "number", "place", "bit", "site", "image", "label", "golden", "struck", "top5", "same")
+    header = ("fault", "part", "number", "place", "bit", "site", "image", "label", "golden", "struck", "top5", "noticed", "same")
     rows: list[list[str | int]] = []
     cells = campaign.cells
     for part, o in zip(campaign.parts, campaign.outcomes, strict=True):
-        columns = (o.index, o.cell, o.site, o.image, o.label, o.golden, o.struck, o.top, o.same)
+        columns = (o.index, o.cell, o.site, o.image, o.label, o.golden, o.struck, o.top, o.noticed, o.same)
         for index, cell, site, image, *rest in zip(*(c.tolist() for c in columns), strict=True):
             place, bit = cells.places[cells.place[cell]], int(cells.bit[cell])
             text = f"{campaign.key} {part.name} {index} {place} {bit} {site} {image}"

@@ -1,4 +1,4 @@
-"""The places of one operation at which an approximation can act, in their order of application."""
+"""The places of one operation at which an approximation, or a protection, can act, in their order of application."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Slot(enum.StrEnum):
     MULTIPLIER = "multiplier"
     ACCUMULATOR = "accumulator"
     MEMORY = "memory"
+    GUARD = "guard"
 
     @property
     def level(self) -> Level:
@@ -43,4 +44,5 @@ _LEVELS = {
     Slot.MULTIPLIER: Level.HARDWARE,
     Slot.ACCUMULATOR: Level.HARDWARE,
     Slot.MEMORY: Level.HARDWARE,
+    Slot.GUARD: Level.HARDWARE,
 }

@@ -107,15 +107,19 @@ class EmulatedLayer(Slots):
         if self.observers is not None:
             self.observers[0].update(x)
         if self.operand is None or self.observers is not None:
-            return self._finish(form.native(x, self.used_weight()))
+            return self._guarded(self._finish(form.native(x, self.used_weight())))
         self._accepted().check(x, self.weight.device)
         if x.dim() == len(form.kernel) + 1 and not form.linear:
-            return self._emulate(x[None], self.operand, form)[0]
-        return self._emulate(x, self.operand, form)
+            return self._guarded(self._emulate(x[None], self.operand, form)[0])
+        return self._guarded(self._emulate(x, self.operand, form))
+
+    def _guarded(self, outputs: Tensor) -> Tensor:
+        return outputs if self.guard is None else self.guard(outputs)
 
     def steady(self) -> Callable[[Tensor], Tensor]:
         """What to call instead of the layer in one forward pass, for which it looks at its weights once, now."""
         busy = torch.compiler.is_compiling() or self.observers is not None or self.taken is not None or watched(self)
+        busy = busy or self.guard is not None
         if busy or self.operand is None or not self.form.linear or not self.weight.is_cpu:
             return self
         with torch.no_grad():
@@ -337,7 +341,7 @@ class EmulatedLayer(Slots):
         assert self.operand is not None  # stored_codes has checked
         assert isinstance(self.operand.weight, WeightCoder)
         with torch.no_grad():
-            return self._scaled(sums, self.operand.weight.scale_and_zero(self.used_weight())[0])
+            return self._guarded(self._scaled(sums, self.operand.weight.scale_and_zero(self.used_weight())[0]))
 
     def _scaled(self, sums: Tensor, weight_scale: Tensor) -> Tensor:
         assert self.operand is not None  # the callers have one

@@ -11,7 +11,9 @@ from laxity.core.errors import PlanError
 from laxity.core.op import Site
 from laxity.emulate.observe import Observer
 from laxity.emulate.straight import Operation
+from laxity.faults.protection import StorageProtection
 from laxity.kernels import Accumulator, Products, opaque
+from laxity.techniques.context import Guard
 from laxity.techniques.data.operands import Operands
 from laxity.techniques.hardware.arrangement import Circuits, products_of
 
@@ -41,6 +43,8 @@ class Slots(nn.Module):
         kept: original output channels that are left, or None for all.
         kernel_number: of the kernel, for operators.
         accumulator: how products are added, or None for exact sums.
+        memory: how stored weights are protected, or None.
+        guard: what looks after the outputs, or None.
         gradient: how gradients are found where there is a multiplier; None for straight-through gradients. Set for a
             time only: copies and files do not have it.
     """
@@ -49,6 +53,8 @@ class Slots(nn.Module):
     operand: Operands | None
     multiplier: Circuits | None
     accumulator: Accumulator | None
+    memory: StorageProtection | None
+    guard: Guard | None
     gradient: GradientRule | None = None
 
     def __init__(self, site: Site) -> None:
@@ -59,6 +65,8 @@ class Slots(nn.Module):
         self.operand = None
         self.multiplier = None
         self.accumulator = None
+        self.memory = None
+        self.guard = None
         self.observers: list[Observer] | None = None
         self.taken: list[Tensor] | None = None
         self._chosen: tuple[Products, float] | None = None

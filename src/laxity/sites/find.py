@@ -21,7 +21,7 @@ from laxity.sites.trace import LAYERS, Call, argument, record
 COMPOSITES = (_bilinear, _recurrent)
 """Modules whose import registers how composite modules are opened, beyond those that tracing imports."""
 
-WEIGHT_SLOTS = (Slot.STRUCTURE, Slot.OPERAND, Slot.MULTIPLIER, Slot.ACCUMULATOR)
+WEIGHT_SLOTS = (Slot.STRUCTURE, Slot.OPERAND, Slot.MULTIPLIER, Slot.ACCUMULATOR, Slot.MEMORY, Slot.GUARD)
 MATMUL_SLOTS = (Slot.OPERAND, Slot.MULTIPLIER, Slot.ACCUMULATOR)
 _SHOWN = 5
 

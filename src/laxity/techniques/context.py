@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from laxity.core.op import Site
 
 if TYPE_CHECKING:
+    from laxity.faults.protection import StorageProtection
     from laxity.kernels import Accumulator
     from laxity.techniques.hardware.arrangement import Circuits
 
@@ -26,6 +27,13 @@ class WeightTransform(Protocol):
         """Return the weight that takes part in the products; same shape and dtype."""
 
 
+class Guard(Protocol):
+    """Content of the GUARD slot: looks at what a layer gives before anything else reads it."""
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Return the outputs that are passed on, same shape and dtype; what is in order stays as it is."""
+
+
 class Layer(Protocol):
     """An emulated operation, with one attribute per slot that a technique may fill.
 
@@ -35,6 +43,7 @@ class Layer(Protocol):
         channel_axis: axis of `weight` that runs over output channels.
         kept: original output channels that are left, or None for all.
         structure, operand, multiplier, accumulator: contents of the slots; None means exact.
+        memory, guard: contents of the slots; None means unprotected.
     """
 
     site: Site
@@ -45,6 +54,8 @@ class Layer(Protocol):
     operand: Any
     multiplier: Circuits | None
     accumulator: Accumulator | None
+    memory: StorageProtection | None
+    guard: Guard | None
 
     @property
     def outputs(self) -> int:

@@ -232,7 +232,7 @@ def test_saturating_outcomes_are_detected_not_silent() -> None:
     numbers = np.arange(3)
     drawn = Drawn(numbers, numbers, numbers, numbers, np.zeros((3, 0), np.uint64))
     golden = torch.tensor([[1.0, 0, 0]] * 3)
-    found = judged(drawn, logits, golden, torch.zeros(3, dtype=torch.int64), exact=True)
+    found = judged(drawn, logits, golden, torch.zeros(3, dtype=torch.int64), np.zeros(3, np.bool_), exact=True)
     assert found.due.tolist() == [True, True, False]
     assert found.sdc.tolist() == [False, False, True]
     assert found.lost.tolist() == [True, True, True]
@@ -265,7 +265,7 @@ def test_neurons_of_integer_networks_are_refused_with_a_remedy() -> None:
 def test_missing_faults_are_asked_for_in_chunks() -> None:
     store = Store(None, {})
     numbers = np.array([0, 1, 2, 7, 8])
-    store.add(0, Outcomes(*([numbers] * 9)))
+    store.add(0, Outcomes(*([numbers] * 10)))
     assert store.missing(0, 12, 3) == [(3, 3), (6, 1), (9, 3)]
     assert store.missing(1, 2, 3) == [(0, 2)]
     assert store.rows(0, 3).index.tolist() == [0, 1, 2]

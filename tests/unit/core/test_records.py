@@ -136,7 +136,7 @@ def test_operand_traces_are_keyed_by_content():
 
 
 def test_slots_have_an_order_and_a_level():
-    assert [s.order for s in Slot] == list(range(7))
+    assert [s.order for s in Slot] == list(range(8))
     assert {s.value: s.level for s in Slot} == {
         "input": Level.DATA,
         "structure": Level.SOFTWARE,
@@ -145,6 +145,7 @@ def test_slots_have_an_order_and_a_level():
         "multiplier": Level.HARDWARE,
         "accumulator": Level.HARDWARE,
         "memory": Level.HARDWARE,
+        "guard": Level.HARDWARE,
     }
 
 

@@ -14,7 +14,7 @@ from laxity.models.base import build_for
 from laxity.models.resnet_cifar import cifar_resnet
 from laxity.sites import find_sites
 
-ALL = (Slot.STRUCTURE, Slot.OPERAND, Slot.MULTIPLIER, Slot.ACCUMULATOR)
+ALL = (Slot.STRUCTURE, Slot.OPERAND, Slot.MULTIPLIER, Slot.ACCUMULATOR, Slot.MEMORY, Slot.GUARD)
 PRODUCT = (Slot.OPERAND, Slot.MULTIPLIER, Slot.ACCUMULATOR)
 
 
