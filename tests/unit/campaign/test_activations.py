@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +13,6 @@ from laxity.campaign import ActivationEngine, ActivationTrials
 from laxity.core.errors import PlanError, TaskError
 from laxity.core.plan import Plan
 from laxity.emulate.apply import realise
-from laxity.emulate.layer import EmulatedLayer
 from laxity.faults import FLOAT32, Layout
 from laxity.sites.prepare import prepare
 from laxity.techniques import CircuitMultiplier, Integer
@@ -112,8 +111,9 @@ def test_the_layout_says_what_words_mean(scheme: str, inputs: Tensor) -> None:
     """A fault that adds 1 to the value of the word adds one step of the scale to the activation."""
     model = integers(inputs, input_scheme=scheme)
     for name, words in zip(NAMES, ActivationEngine(model, NAMES, inputs).words, strict=True):
-        coder = cast("EmulatedLayer", model.get_submodule(name)).operand.input  # type: ignore[union-attr]
-        layout, top = words.layout, coder.code_range[1]  # type: ignore[attr-defined]
+        layer: Any = model.get_submodule(name)
+        coder, layout = layer.operand.input, words.layout
+        top = coder.code_range[1]
         values = torch.linspace(-1, 1, 41) * coder.scale * (top // 2 - 1)
         before = coder.represent(values, coder.codes(values))
 
