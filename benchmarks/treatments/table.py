@@ -35,7 +35,8 @@ def summary(
     rows = [_row(bits, name, found, energies) for bits, name in places]
     exact = {row["weight_bits"]: row["treatments"][NONE]["mean"] for row in rows if row["multiplier"] == EXACT}
     approximate = [row for row in rows if row["multiplier"] != EXACT]
-    regained = [r for row in approximate if (r := _regained(row, exact[row["weight_bits"]]))]
+    known = [row for row in approximate if row["weight_bits"] in exact]
+    regained = [r for row in known if (r := _regained(row, exact[row["weight_bits"]]))]
     orders = [o for bits in exact for order in ORDERS if (o := _order(approximate, bits, *order))]
     return {
         "settings": settings,
