@@ -92,8 +92,8 @@ CONFIG = [
     Case("negative seed", digits("--seed", -1), 2, ("--seed", "0")),
     Case("no workers", digits("--workers", 0), 2, ("--workers", "1")),
     Case("text as workers", digits("--workers", "two"), 2, ("--workers", "valid integer")),
-    Case("rates that are words", plain("faults", RUN, "--rates", "low,high"), 2, ("--rates", "low,high", "1e-4")),
-    Case("rate above 1", plain("faults", RUN, "--rates", "3"), 2, ("--rates", "3.0", "0 to 1")),
+    Case("rates that are words", plain("sweep", RUN, "--rates", "low,high"), 2, ("--rates", "low,high", "1e-4")),
+    Case("rate above 1", plain("sweep", RUN, "--rates", "3"), 2, ("--rates", "3.0", "0 to 1")),
     Case("task options for a run", plain("faults", RUN, "--model", "mlp"), 2, ("--model", "leave it out")),
     Case("weights to write of another kind", plain("train", "digits", "--out", "w.pt"), 2, ("w.pt", ".safetensors")),
 ]

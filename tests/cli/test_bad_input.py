@@ -103,7 +103,7 @@ def test_absent_cifar10_names_checkpoint_and_archive(tmp_path: Path, data_dir: P
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
-@pytest.mark.parametrize("command", ["optimize", "evaluate", "faults"])
+@pytest.mark.parametrize("command", ["optimize", "evaluate", "sweep"])
 def test_cuda_where_there_is_none(command: str, finished: Path, tmp_path: Path) -> None:
     words = ["digits", "--out", tmp_path / "run"] if command == "optimize" else [finished]
     outcome = call(command, *words, "--device", "cuda")

@@ -18,7 +18,7 @@ from laxity.kernels import native
 
 from .conftest import TINY, Own, call, execute
 
-COMMANDS = ["demo", "optimize", "evaluate", "faults", "report", "train", "sites", "list", "doctor", "circuits", "rtl"]
+COMMANDS = ["demo", "optimize", "evaluate", "faults", "sweep", "report", "train", "sites", "list", "doctor", "circuits", "rtl"]
 METRICS = {"task", "target", "seed", "split", "samples", "baseline", "approximated", "drop", "energy_pj"}
 CIRCUIT = {
     *("name", "a_bits", "b_bits", "signed", "gates", "ep", "med", "wce", "mred", "max_red", "nmed", "mse", "bias"),
@@ -134,9 +134,48 @@ def test_report_is_written_again(run_copy: Path) -> None:
     assert "mac-array-45nm" in page
 
 
-def test_faults_of_a_run_and_of_a_task(finished: Path, own: Own) -> None:
+def test_faults_of_a_run_and_of_a_task(finished: Path, own: Own, tmp_path: Path) -> None:
+    options = ["--faults", 200, "--workers", 1, "--seed", 1]
+    found = document("faults", finished / "best", *options, "--out", tmp_path / "run")
+    assert found["networks"].keys() == {"original", "int8_exact", "approximated"}
+    for one in found["networks"].values():
+        assert one["faults"] == 200
+        low, share, high = (one["metrics"]["critical"][k] for k in ("low", "estimate", "high"))
+        assert low <= share <= high
+    task = ["mine", "--model", "mlp", "--weights", own.weights, "--data", own.data]
+    again = document("faults", *task, *options, "--networks", "int8_exact", "--out", tmp_path / "task")
+    assert again["networks"].keys() == {"int8_exact"}
+    same = ("metrics", "cells", "parts")
+    assert all(again["networks"]["int8_exact"][k] == found["networks"]["int8_exact"][k] for k in same)
+    rows = (tmp_path / "task" / "int8_exact" / "faults.csv").read_text().splitlines()
+    assert len(rows) == 201
+    shown = call("faults", finished / "best", *options, "--out", tmp_path / "run")
+    assert "accuracy lost" in shown.out
+    words = ["--fault", "stuck_at value=1", "--population", "activations", "--networks", "original"]
+    stuck = document("faults", "digits", *words, *options, "--out", tmp_path / "stuck")
+    assert "activations read" in stuck["networks"]["original"]["statement"]
+
+
+def test_faults_that_cannot_be(tmp_path: Path) -> None:
+    for words, message in (
+        (["--networks", "exact"], "did you mean 'int8_exact'"),
+        (["--population", "weight"], "did you mean 'weights'"),
+        (["--population", "weights rows=3"], "no option 'rows'"),
+        (["--fault", "stuck_at value=2"], "0 or 1"),
+        (["--fault", "stuck_at value"], "is no option"),
+        (["--half-width", 2], "half_width"),
+        (["--confidence", 1], "confidence"),
+        (["--population", "neurons", "--networks", "int8_exact"], "'activations'"),
+    ):
+        outcome = call("faults", "digits", *words, "--out", tmp_path)
+        assert outcome.code != 0
+        assert message in outcome.err
+        assert "Traceback" not in outcome.err
+
+
+def test_sweep_of_a_run_and_of_a_task(finished: Path, own: Own) -> None:
     options = ["--rates", "0,0.5", "--trials", 3, "--samples", 50]
-    found = document("faults", finished / "best", *options)
+    found = document("sweep", finished / "best", *options)
     assert found["networks"].keys() == {"original", "int8_exact", "approximated"}
     for clean, broken in found["networks"].values():
         assert (clean["rate_per_bit"], broken["rate_per_bit"]) == (0, 0.5)
@@ -146,10 +185,10 @@ def test_faults_of_a_run_and_of_a_task(finished: Path, own: Own) -> None:
         assert broken["trials"] == 3
         assert broken["samples"] == 50
     task = ["mine", "--model", "mlp", "--weights", own.weights, "--data", own.data]
-    again = document("faults", *task, *options)
+    again = document("sweep", *task, *options)
     assert again["networks"].keys() == {"original", "int8_exact"}
     assert again["networks"]["int8_exact"] == found["networks"]["int8_exact"]
-    assert "0.00 %" in call("faults", finished, *options).out
+    assert "0.00 %" in call("sweep", finished, *options).out
 
 
 def test_sites_of_digits() -> None:

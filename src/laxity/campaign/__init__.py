@@ -4,7 +4,7 @@ from laxity.campaign.activations import ActivationEngine, ActivationTrials
 from laxity.campaign.bench import Bench, Source, Subject
 from laxity.campaign.compare import difference, same_faults
 from laxity.campaign.outcomes import Outcomes
-from laxity.campaign.population import POPULATIONS, Cells, Faults, Part, Population
+from laxity.campaign.population import NO_BIT, POPULATIONS, Cells, Faults, Part, Population
 from laxity.campaign.replay import Golden, Replay
 from laxity.campaign.run import Aim, Campaign, run_campaign
 from laxity.campaign.struck import Changes, StruckLayer, struck_layer
@@ -12,6 +12,7 @@ from laxity.campaign.summary import summary, table
 from laxity.campaign.weights import WeightEngine, WeightTrials
 
 __all__ = [
+    "NO_BIT",
     "POPULATIONS",
     "ActivationEngine",
     "ActivationTrials",

@@ -131,7 +131,8 @@ def _group(campaign: Campaign, name: str, cells: NDArray[np.bool_], golden: int 
         counts += np.array([n, hits, rows.sdc[some].sum(), rows.due[some].sum()])
         unknown |= n == 0
         value += weight * hits / n if n else 0.0
-    return Share(name, *counts.tolist(), None if unknown else value, low, high)
+    faults, critical, sdc, due = (int(c) for c in counts)
+    return Share(name, faults, critical, sdc, due, None if unknown else value, low, high)
 
 
 def site_checks(campaign: Campaign) -> list[dict[str, Any]]:
@@ -183,7 +184,21 @@ def summary(campaign: Campaign) -> dict[str, Any]:
 
 def table(campaign: Campaign) -> tuple[Sequence[str], list[list[str | int]]]:
     """Every fault as one row: header and rows, ordered by stratum and number."""
-    header = ("fault", "part", "number", "place", "bit", "site", "image", "label", "golden", "struck", "top5", "noticed", "same")
+    header = (
+        "fault",
+        "part",
+        "number",
+        "place",
+        "bit",
+        "site",
+        "image",
+        "label",
+        "golden",
+        "struck",
+        "top5",
+        "noticed",
+        "same",
+    )
     rows: list[list[str | int]] = []
     cells = campaign.cells
     for part, o in zip(campaign.parts, campaign.outcomes, strict=True):

@@ -27,6 +27,7 @@ from laxity.cli.recover_uniform import climb
 from laxity.cli.report import report
 from laxity.cli.rtl import rtl
 from laxity.cli.sites import sites
+from laxity.cli.sweep import sweep
 from laxity.cli.traces import traces
 from laxity.cli.train import train
 
@@ -45,6 +46,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "optimize": optimize,
     "evaluate": evaluate,
     "faults": faults,
+    "sweep": sweep,
     "report": report,
     "rtl": rtl,
     "train": train,

@@ -14,7 +14,6 @@ from laxity.cli.optimize import cores, default_folder
 from laxity.cli.output import emit_json, emit_table, note, write
 from laxity.cli.progress import progress
 from laxity.cli.subject import load_network, network_names
-from laxity.cli.sweep import rates_of, sweep
 from laxity.core.errors import ConfigError
 from laxity.core.named import plain_value, split_named
 from laxity.core.registry import did_you_mean
@@ -26,9 +25,6 @@ _POPULATION = typer.Option(
     "--population", help="What is struck (laxity list populations), with options: 'gates rows=16 columns=16'."
 )
 _FAULT = typer.Option("--fault", help="Fault model (laxity list fault-models), with options: 'stuck_at value=1'.")
-_RATES = typer.Option(
-    "--rates", help="Instead of single faults, all stored weights at these bit error rates, separated by commas."
-)
 _NETWORKS = typer.Option(
     "--networks", help="Comma-separated: original, int8_exact, and of a run approximated [default: all]."
 )
@@ -49,9 +45,6 @@ def faults(
     number: Annotated[int, _FAULTS] = 0,
     images: Annotated[int, typer.Option("--images", min=0, help="Only the first so many samples; 0: all.")] = 0,
     networks: Annotated[str | None, _NETWORKS] = None,
-    rates: Annotated[str | None, _RATES] = None,
-    trials: Annotated[int, typer.Option("--trials", min=2, help="With --rates: fault patterns per rate.")] = 20,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="With --rates: samples per pattern.")] = 500,
     split: shared.Split = "test",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all randomness.")] = 0,
     out: Annotated[Path | None, _OUT] = None,
@@ -62,7 +55,6 @@ def faults(
     data: shared.Data = None,
     num_classes: shared.NumClasses = None,
     download: shared.Download = False,
-    device: shared.Device = None,
     json: shared.Json = False,
     quiet: shared.Quiet = False,
 ) -> None:
@@ -74,28 +66,10 @@ def faults(
     options = shared.given(
         data_dir=data_dir, model=model, weights=weights, data=data, num_classes=num_classes, download=download
     )
-    kind, values = split_named(fault, "fault model")
-    described = {"kind": kind, "rate_per_bit": 0.0, **{k: plain_value(v) for k, v in values.items()}}
-    if rates is not None:
-        chosen = rates_of(rates)
-        sweep(
-            subject,
-            options,
-            device,
-            described,
-            rates=chosen,
-            trials=trials,
-            samples=samples,
-            split=split,
-            seed=seed,
-            json=json,
-            quiet=quiet,
-        )
-        return
     from laxity.campaign import Aim, Subject
 
     where, given = split_named(population, "population")
-    asked = Subject(described, where, {k: plain_value(v) for k, v in given.items()}, split, images, seed)
+    asked = Subject(fault_model(fault), where, {k: plain_value(v) for k, v in given.items()}, split, images, seed)
     aim = Aim(confidence, half_width, number)
     sources = _sources(subject, options, networks)
     folder = out or default_folder(subject).with_name(f"{default_folder(subject).name}-faults")
@@ -105,6 +79,12 @@ def faults(
         return
     _show(found)
     write(f"\nresults: {folder}\n")
+
+
+def fault_model(text: str) -> dict[str, Any]:
+    """JSON form of a fault model that is named with its options."""
+    kind, values = split_named(text, "fault model")
+    return {"kind": kind, "rate_per_bit": 0.0, **{k: plain_value(v) for k, v in values.items()}}
 
 
 def _sources(subject: str, options: dict[str, Any], networks: str | None) -> dict[str, Source]:

@@ -13,12 +13,16 @@ from laxity.cli.output import write
 def report(
     run: Annotated[
         Path,
-        typer.Argument(metavar="RUN", help="Folder of a finished run, or of laxity recover.", show_default=False),
+        typer.Argument(
+            metavar="RUN", help="Folder of a finished run, of laxity recover or of laxity faults.", show_default=False
+        ),
     ],
 ) -> None:
-    """Write report.html from the files of a run folder, and print its path."""
+    """Write report.html from the files of a folder, and print its path."""
+    from laxity.artifacts.campaign import is_campaign, write_campaign
     from laxity.artifacts.recovery import is_recovery, write_recovery
     from laxity.artifacts.report import write_report
 
-    write_page = write_recovery if is_recovery(run) else write_report
+    kinds = ((is_recovery, write_recovery), (is_campaign, write_campaign))
+    write_page = next((write_page for is_kind, write_page in kinds if is_kind(run)), write_report)
     write(f"{write_page(run)}\n")

@@ -1,25 +1,78 @@
-"""``laxity faults --rates``: quality under bit errors in stored weights."""
+"""``laxity sweep``: quality under bit errors in stored weights, over bit error rates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from laxity.cli import arguments as shared
+from laxity.cli.faults import fault_model
 from laxity.cli.output import emit_json, emit_table
 from laxity.cli.progress import progress
 from laxity.cli.subject import load_networks
 from laxity.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from laxity.core.records import Reliability
+    from laxity.task import Task
 
 
-def rates_of(text: str) -> list[float]:
-    """Bit error rates out of a comma-separated list.
+def sweep(
+    subject: Annotated[str, typer.Argument(metavar="TASK|RUN", help="A task, or the folder of a finished run.")],
+    *,
+    rates: Annotated[
+        str, typer.Option("--rates", help="Bit error rates, separated by commas.")
+    ] = "1e-5,1e-4,1e-3,1e-2",
+    trials: Annotated[int, typer.Option("--trials", min=2, help="Fault patterns per rate.")] = 20,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Samples evaluated per pattern.")] = 500,
+    split: shared.Split = "test",
+    fault: Annotated[
+        str, typer.Option("--fault", help="Fault model (laxity list fault-models), with options.")
+    ] = "bit_flip",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all randomness.")] = 0,
+    data_dir: shared.DataDir = None,
+    model: shared.Model = None,
+    weights: shared.Weights = None,
+    data: shared.Data = None,
+    num_classes: shared.NumClasses = None,
+    download: shared.Download = False,
+    device: shared.Device = None,
+    json: shared.Json = False,
+    quiet: shared.Quiet = False,
+) -> None:
+    """Strike stored weights with bit errors and measure the accuracy that is left.
 
-    Raises:
-        ConfigError: one is no number from 0 to 1.
+    A run is judged as original, exact 8-bit and approximated network, a task as original and exact 8-bit network.
     """
+    chosen = _rates(rates)
+    options = shared.given(
+        data_dir=data_dir, model=model, weights=weights, data=data, num_classes=num_classes, download=download
+    )
+    task, networks = load_networks(subject, options, device)
+    found = _sweep(task, networks, chosen, trials, samples, split, fault, seed, quiet=quiet)
+    if json:
+        emit_json(
+            {"task": task.name, "split": split, "seed": seed, "fault": fault, "trials": trials, "networks": found}
+        )
+        return
+    rows = [
+        (
+            name,
+            r.rate_per_bit,
+            f"{r.value * 100:.2f} %",
+            f"{r.low * 100:.2f} .. {r.high * 100:.2f} %",
+            f"{r.sdc * 100:.2f} %",
+        )
+        for name, records in found.items()
+        for r in records
+    ]
+    emit_table(["network", "bit error rate", "accuracy", "95 % interval", "changed predictions"], rows)
+
+
+def _rates(text: str) -> list[float]:
     try:
         found = [float(part) for part in text.split(",")]
     except ValueError:
@@ -30,41 +83,23 @@ def rates_of(text: str) -> list[float]:
     return found
 
 
-def sweep(
-    subject: str,
-    options: dict[str, Any],
-    device: str | None,
-    fault: Mapping[str, Any],
-    *,
-    rates: Sequence[float],
+def _sweep(
+    task: Task,
+    networks: dict[str, nn.Module],
+    rates: list[float],
     trials: int,
     samples: int,
     split: str,
+    fault: str,
     seed: int,
-    json: bool,
+    *,
     quiet: bool,
-) -> None:
-    """Measure the accuracy that is left at every rate, and print it.
-
-    Args:
-        subject: a task, or the folder of a run.
-        options: arguments of the task.
-        device: where to compute.
-        fault: JSON form of the fault model, whose rate is not used.
-        rates: bit error rates.
-        trials: fault patterns per rate.
-        samples: evaluated per pattern.
-        split: from which they are taken.
-        seed: root seed.
-        json: print one JSON document.
-        quiet: show no progress.
-    """
+) -> dict[str, list[Reliability]]:
     from laxity.evaluation.reliability import bit_error_sweep
     from laxity.faults import FaultModel
 
-    model = FaultModel.from_json(fault)
-    task, networks = load_networks(subject, options, device)
-    found: dict[str, list[Reliability]] = {}
+    model = FaultModel.from_json(fault_model(fault))
+    found = {}
     with progress(0, 0, quiet=quiet) as tell:
         for label, network in networks.items():
 
@@ -84,19 +119,4 @@ def sweep(
                 fault=model,
                 progress=told,
             )
-    if json:
-        kind = fault["kind"]
-        emit_json({"task": task.name, "split": split, "seed": seed, "fault": kind, "trials": trials, "networks": found})
-        return
-    rows = [
-        (
-            name,
-            r.rate_per_bit,
-            f"{r.value * 100:.2f} %",
-            f"{r.low * 100:.2f} .. {r.high * 100:.2f} %",
-            f"{r.sdc * 100:.2f} %",
-        )
-        for name, records in found.items()
-        for r in records
-    ]
-    emit_table(["network", "bit error rate", "accuracy", "95 % interval", "changed predictions"], rows)
+    return found

@@ -35,16 +35,16 @@ class _Activations(Population):
         self._fault = fault
         self._engine = ActivationEngine(model, names, example, self.where)
         words = self._engine.words
-        elements = self._engine.elements(self._engine.golden(example[:1]))
+        elements = self._engine.elements(self._engine.golden(example[:1])).tolist()
         self.cells = Cells.grid(names, elements, [w.width_bits if fault.unit == "bit" else 0 for w in words])
         self._floats = np.array([isinstance(w, FloatWords) for w in words])
-        self._layer = np.flatnonzero(elements)
+        self._layer = np.flatnonzero(np.array(elements))
         self.draws = fault.draws_per_fault
         self.exact = all(isinstance(m, EmulatedLayer) and m.operand is not None for m in _layers(model).values())
         forms = ", ".join(sorted({w.form for w in words}))
         what = "bit" if fault.unit == "bit" else "word"
         self.statement = (
-            f"uniform over {self.cells.size} {what}s of {int(elements.sum())} {self.noun} of {len(names)} layers "
+            f"uniform over {self.cells.size} {what}s of {sum(elements)} {self.noun} of {len(names)} layers "
             f"({forms}), each struck once while one sample is processed"
         )
 
