@@ -1,6 +1,7 @@
 """Fault populations, one file each; importing this package registers them."""
 
 from laxity.campaign.populations.activations import Activations, Neurons
+from laxity.campaign.populations.gates import Gates
 from laxity.campaign.populations.weights import Weights
 
-__all__ = ["Activations", "Neurons", "Weights"]
+__all__ = ["Activations", "Gates", "Neurons", "Weights"]

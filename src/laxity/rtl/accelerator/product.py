@@ -135,6 +135,48 @@ def _fits(step: Product, code: Code, use: MultiplierUse, table: IntArray, bits: 
     return int(sums.max()) < 1 << (bits - 1)
 
 
+@dataclass(frozen=True, slots=True)
+class OutputGroup:
+    """Outputs that the columns of the array work on together.
+
+    Attributes:
+        first: the output of column 0.
+        outputs: columns that have one.
+        blocks: channel blocks that are read.
+    """
+
+    first: int
+    outputs: int
+    blocks: range
+
+
+def output_groups(outputs: int, inputs: int, groups: int, configuration: Configuration) -> Iterator[OutputGroup]:
+    """All outputs of a step in the order in which the array takes them.
+
+    Args:
+        outputs: of the step.
+        inputs: channels that one output reads.
+        groups: of the convolution.
+        configuration: of the array.
+    """
+    per_group, lanes = outputs // groups, configuration.rows
+    for first in range(0, outputs, configuration.columns):
+        count = min(configuration.columns, outputs - first)
+        start, stop = first // per_group, (first + count - 1) // per_group
+        yield OutputGroup(first, count, range(start * inputs // lanes, -(-((stop + 1) * inputs) // lanes)))
+
+
+def spread_weights(form: ProductForm, groups: int, group: OutputGroup, configuration: Configuration) -> IntArray:
+    """Weights as elements get them: int64 (columns, channels of the blocks, *kernel), 0 where there is none."""
+    rows, columns = configuration.rows, configuration.columns
+    inputs, per_group = form.weight.shape[1], len(form.weight) // groups
+    found = np.zeros((columns, len(group.blocks) * rows, *form.kernel), np.int64)
+    for column, output in enumerate(range(group.first, group.first + group.outputs)):
+        channel = output // per_group * inputs - group.blocks.start * rows
+        found[column, channel : channel + inputs] = form.weight[output]
+    return found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ProductLowering:
     """Writes the passes of product steps.
@@ -171,13 +213,13 @@ class ProductLowering:
                 f"step {step.name!r} has {width} positions in a row, but accumulators of {self.accumulator_words} "
                 f"words; give the configuration at least {width} accumulator_words"
             )
-        for first in range(0, len(step.weight), self.configuration.columns):
-            blocks = self._blocks(step, form, source, first)
+        for group in output_groups(len(step.weight), form.weight.shape[1], step.groups, self.configuration):
+            self._check_lanes(step, form, source, group)
             shared = {
-                **self._walk(step, form, source, blocks),
-                **self._outputs(step, target, first),
-                "weight_base": self._weights(step, form, use, first, blocks),
-                "parameter_base": self._parameters(step, form, source, first, blocks),
+                **self._walk(step, form, source, group.blocks),
+                **self._outputs(step, target, group.first),
+                "weight_base": self._weights(step, form, use, group),
+                "parameter_base": self._parameters(step, form, source, group.first, group.blocks),
             }
             for row in range(0, height, band):
                 yield self._banded(shared, source, form, row, min(band, height - row), width)
@@ -192,12 +234,10 @@ class ProductLowering:
         }
         return Pass(**{**shared, **moved, "rows": rows, "columns": width})
 
-    def _blocks(self, step: Product, form: ProductForm, source: Place, first: int) -> range:
-        """Channel blocks that the outputs of one pass read."""
-        per_group = len(step.weight) // step.groups
-        last = min(first + self.configuration.columns, len(step.weight)) - 1
-        groups, inputs, lanes = (first // per_group, last // per_group), form.weight.shape[1], self.configuration.rows
-        blocks = range(groups[0] * inputs // lanes, -(-((groups[1] + 1) * inputs) // lanes))
+    def _check_lanes(self, step: Product, form: ProductForm, source: Place, group: OutputGroup) -> None:
+        """Raise where lanes see channels of other groups, and that matters."""
+        per_group, inputs, lanes = len(step.weight) // step.groups, form.weight.shape[1], self.configuration.rows
+        groups, blocks = (group.first // per_group, (group.first + group.outputs - 1) // per_group), group.blocks
         alone = groups[0] == groups[1] and groups[0] * inputs == blocks.start * lanes
         alone = alone and (groups[0] + 1) * inputs in (blocks.stop * lanes, source.channels)
         if not alone and form.zero_products.any():
@@ -210,7 +250,6 @@ class ProductLowering:
                 f"step {step.name!r} has groups of {inputs} channels, which share rows of the array, and weights with "
                 "a zero-point; use symmetric weights"
             )
-        return blocks
 
     def _walk(self, step: Product, form: ProductForm, source: Place, blocks: range) -> dict[str, int]:
         use = self.program.multiplier(step.multiplier)
@@ -242,15 +281,11 @@ class ProductLowering:
             "high": step.requantiser.high,
         }
 
-    def _weights(self, step: Product, form: ProductForm, use: MultiplierUse, first: int, blocks: range) -> int:
+    def _weights(self, step: Product, form: ProductForm, use: MultiplierUse, group: OutputGroup) -> int:
         """Put the weights of one group of outputs into memory: tile by tile, row by row, `columns` of them a word."""
         rows, columns = self.configuration.rows, self.configuration.columns
-        inputs, per_group = form.weight.shape[1], len(step.weight) // step.groups
-        dense = np.zeros((columns, len(blocks) * rows, *form.kernel), np.int64)
-        for output in range(first, min(first + columns, len(step.weight))):
-            channel = output // per_group * inputs - blocks.start * rows
-            dense[output - first, channel : channel + inputs] = form.weight[output]
-        tiles = dense.reshape(columns, len(blocks), rows, *form.kernel).transpose(1, 3, 4, 2, 0)
+        dense = spread_weights(form, step.groups, group, self.configuration)
+        tiles = dense.reshape(columns, len(group.blocks), rows, *form.kernel).transpose(1, 3, 4, 2, 0)
         return self.images.add_weights(
             *operand_bits(tiles.reshape(-1, columns) << step.shifts[1], use.b_bits, use.b_signed)
         )
