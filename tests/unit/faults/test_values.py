@@ -125,6 +125,12 @@ def test_a_word_is_struck_when_any_of_its_bits_is(rate, layout, dtype):
     assert stats.binomtest(int((found == 0).sum()), n, probability).pvalue > LEAST_P
 
 
+def test_a_word_is_struck_once_however_many_of_its_bits_are():
+    words = np.ones(20_000, np.uint8)
+    found = Dead(1.0, activity=0.3).corrupt(words, UNSIGNED, stream(26))
+    assert stats.binomtest(int((found == 0).sum()), len(words), 0.3).pvalue > LEAST_P
+
+
 def test_words_keep_their_own_zero_points_at_a_rate():
     zeros = np.arange(256)
     layout = IntegerLayout(8, zero=zeros)
