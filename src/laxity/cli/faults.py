@@ -78,7 +78,7 @@ def faults(
         emit_json(found)
         return
     _show(found)
-    write(f"\nresults: {folder}\n")
+    write(f"\nresults: {folder}\nreport: {folder / 'report.html'}\n")
 
 
 def fault_model(text: str) -> dict[str, Any]:

@@ -9,12 +9,14 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+from laxity.artifacts.campaign.load import DOCUMENT
+from laxity.artifacts.campaign.render import write_campaign
 from laxity.campaign import Aim, Campaign, Source, Subject, difference, run_campaign, same_faults, summary, table
 from laxity.core.errors import RunError
 from laxity.core.serial import to_json, write_atomic, write_json
 from laxity.evaluation.evaluator import versions
 
-DOCUMENT, TABLE = "campaign.json", "faults.csv"
+TABLE = "faults.csv"
 
 Progress = Callable[[str, int, int], None]
 
@@ -31,9 +33,9 @@ def carry_out(
 ) -> dict[str, Any]:
     """One campaign per network, with common faults where their populations are the same.
 
-    The folder gets ``campaign.json``, and for every network a folder with ``faults.csv``, a row per fault, and the
-    journal by which the same call again goes on where it was ended. The files are the same, byte for byte, for any
-    executor and after any interruption.
+    The folder gets ``campaign.json``, its page ``report.html``, and for every network a folder with ``faults.csv``, a
+    row per fault, and the journal by which the same call again goes on where it was ended. The files are the same, byte
+    for byte, for any executor and after any interruption.
 
     Args:
         networks: by name, at least one.
@@ -71,6 +73,7 @@ def carry_out(
         "differences": _differences(found),
     }
     write_json(folder / DOCUMENT, document)
+    write_campaign(folder)
     return document
 
 
