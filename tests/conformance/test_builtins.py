@@ -58,6 +58,8 @@ INSTANCES = [
     techniques.CircuitAccumulator("aca20_6", "saturate", 16),
     techniques.CircuitAccumulator("ripple18"),
     techniques.CurableCarry(20, 6),
+    techniques.RangeRestriction(),
+    techniques.RangeRestriction("channel", "zero", 0.9),
 ]
 
 

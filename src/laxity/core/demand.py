@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from laxity.core.guarding import Guarding
 from laxity.core.op import Site
 
 IntArray = NDArray[np.int64]
@@ -74,6 +75,21 @@ class Mode:
 
 
 @dataclass(frozen=True, slots=True)
+class Protection:
+    """How the stored weights of a site are protected against faults.
+
+    Attributes:
+        circuit: name of what reads a code word, see `laxity.circuits.protection`; empty where nothing has to be done.
+        weights: weights in one code word.
+        check_bits: bits that are stored besides for each code word.
+    """
+
+    circuit: str
+    weights: int
+    check_bits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
     """Work and storage of one site for one sample.
 
@@ -95,6 +111,8 @@ class Demand:
             `weight_bits` are then those of the most exact mode. Empty: all filters as these two say.
         correction_bits: low bits of every input whose sum over the reduction, made once for all filters, corrects every
             output by a multiplication and an addition (control variate); 0 for none.
+        protection: of the stored weights, or None.
+        guard: what is done besides to look after the outputs, or None.
         trace: sampled operands, or None where none was taken.
     """
 
@@ -122,6 +140,8 @@ class Demand:
     taps: int = 1
     modes: tuple[Mode, ...] = ()
     correction_bits: int = 0
+    protection: Protection | None = None
+    guard: Guarding | None = None
     trace: OperandTrace | None = field(default=None, compare=False)
 
     @staticmethod
@@ -164,13 +184,23 @@ class Demand:
 
     @property
     def weight_storage_bits(self) -> int:
-        """Bits to store the weights: dense, or non-zeros with their indices where that is declared.
+        """Bits to store the weights: dense, or non-zeros with their indices where that is declared; and check bits.
 
-        Non-zeros are taken to be spread over the modes as all weights are.
+        Non-zeros are taken to be spread over the modes as all weights are. Indices are not protected.
         """
-        if self.index_bits:
-            return round(self.weight_nonzeros * (self.mean_weight_bits + self.index_bits))
-        return round(self.weight_elements * self.mean_weight_bits)
+        each = self.mean_weight_bits + self.index_bits
+        check = 0 if self.protection is None else self.protected_words * self.protection.check_bits
+        return round(self.stored_weights * each) + check
+
+    @property
+    def stored_weights(self) -> int:
+        """Weights that are stored: all, or the non-zeros where indices tell their places."""
+        return self.weight_nonzeros if self.index_bits else self.weight_elements
+
+    @property
+    def protected_words(self) -> int:
+        """Code words of protected weights, the last one with fewer weights where they do not come out even."""
+        return 0 if self.protection is None else -(-self.stored_weights // self.protection.weights)
 
 
 EXACT_MULTIPLIER = "dadda8"

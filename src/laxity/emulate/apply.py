@@ -13,6 +13,7 @@ from laxity.core.errors import PlanError, TaskError
 from laxity.core.plan import Plan, Recovery
 from laxity.emulate.build import build, calibrate
 from laxity.emulate.compensate import compensate
+from laxity.emulate.guards import calibrate_guards
 from laxity.emulate.reestimate import reestimate, wanted_statistics
 from laxity.sites.fold import Norms
 from laxity.sites.prepare import Prepared, prepare
@@ -82,6 +83,8 @@ def _check_arguments(subject: object, plan: object, calibration: object, device:
 def realise(prepared: Prepared, plan: Plan, inputs: Sequence[Tensor], wanted: Tensor | None = None) -> nn.Module:
     """Build and calibrate, then compensate errors and re-estimate statistics as the plan's recovery says.
 
+    What looks after outputs is calibrated last.
+
     Args:
         prepared: the exact network.
         plan: what to approximate where.
@@ -89,14 +92,16 @@ def realise(prepared: Prepared, plan: Plan, inputs: Sequence[Tensor], wanted: Te
         wanted: `predictions` of the exact network on `inputs`; computed if None.
     """
     model = build(prepared, plan)
-    calibrate(model, inputs)
+    calibrate(model, inputs, guards=plan.recovery is None)
     if plan.recovery is None:
         return model
     target = wanted
     if target is None:
         target = predictions(prepared.model, inputs[:_JUDGED_BATCHES])
     norms = wanted_statistics(prepared, inputs) if plan.recovery.reestimate else {}
-    return settle(model, plan.recovery, norms, inputs, target)
+    found = settle(model, plan.recovery, norms, inputs, target)
+    calibrate_guards(found, inputs)
+    return found
 
 
 def settle(model: nn.Module, recovery: Recovery, norms: Norms, inputs: Sequence[Tensor], wanted: Tensor) -> nn.Module:

@@ -14,6 +14,7 @@ from laxity.core.op import Site
 from laxity.core.plan import Plan
 from laxity.core.slots import Slot
 from laxity.emulate.functional import FunctionalModel, emulated_call
+from laxity.emulate.guards import calibrate_guards
 from laxity.emulate.layer import EmulatedLayer
 from laxity.emulate.observe import Observer
 from laxity.emulate.product import EmulatedProduct
@@ -137,8 +138,13 @@ def emulated(model: nn.Module) -> Iterator[Slots]:
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
+def calibrate(model: nn.Module, batches: Iterable[Tensor], *, guards: bool = True) -> None:
     """Set the ranges of all codes from calibration inputs, float32 (n, ...), seen by the network in floating point.
+
+    Args:
+        model: as built.
+        batches: of calibration inputs.
+        guards: calibrate what looks after outputs too, in further passes of the network as it is then.
 
     Raises:
         DataError: there is no calibration input, or an activation is not finite.
@@ -147,13 +153,12 @@ def calibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
     layers = [m for m in emulated(model) if m.operand is not None]
     for layer in layers:
         layer.observers = [Observer(), Observer()]
-    seen = 0
+    given = list(batches)
     try:
-        for batch in batches:
+        for batch in given:
             if len(batch):
-                seen += len(batch)
                 model(batch)
-        if not seen:
+        if not any(map(len, given)):
             raise DataError("calibration needs at least one input; the calibration split is empty")
         for layer in layers:
             _set_ranges(layer)
@@ -161,6 +166,8 @@ def calibrate(model: nn.Module, batches: Iterable[Tensor]) -> None:
     finally:
         for layer in layers:
             layer.observers = None
+    if guards:
+        calibrate_guards(model, given)
 
 
 def _set_ranges(layer: Slots) -> None:

@@ -13,6 +13,7 @@ from laxity.core.approximation import Approximation
 from laxity.core.plan import Plan, Recovery
 from laxity.core.slots import Slot
 from laxity.emulate.apply import calibration_inputs, predictions, realise, settle
+from laxity.emulate.guards import calibrate_guards
 from laxity.emulate.reestimate import statistics
 from laxity.emulate.weights import restore
 from laxity.recovery.train import Curve, Progress, train
@@ -141,6 +142,7 @@ def repair(
         model = realise(prepared, plan, inputs, wanted)
     else:
         model = _initialised(prepared, plan, recovery, inputs, quantised)
+        calibrate_guards(model, inputs)
     if recovery is None or recovery.epochs == 0:
         return Recovered(model, [])
     taught = quantised is not None and recovery.teacher == "quantised"
@@ -155,6 +157,7 @@ def repair(
         checkpoint=options.checkpoint,
         watched=options.watched,
     )
+    calibrate_guards(model, inputs)
     return Recovered(model, curve)
 
 

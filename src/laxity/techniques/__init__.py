@@ -1,7 +1,14 @@
 """Techniques, one file each; importing this package registers them."""
 
 from laxity.techniques.data import bfloat16, hybrid, integer, minifloat
-from laxity.techniques.hardware import accumulator, composed, control_variate, filter_multipliers, multiplier
+from laxity.techniques.hardware import (
+    accumulator,
+    composed,
+    control_variate,
+    filter_multipliers,
+    multiplier,
+    range_restriction,
+)
 from laxity.techniques.software import channels, magnitude
 
 Integer = integer.Integer
@@ -16,6 +23,7 @@ ControlVariate = control_variate.ControlVariate
 FilterMultipliers = filter_multipliers.FilterMultipliers
 CircuitAccumulator = accumulator.CircuitAccumulator
 CurableCarry = accumulator.CurableCarry
+RangeRestriction = range_restriction.RangeRestriction
 
 __all__ = [
     "BFloat16",
@@ -30,4 +38,5 @@ __all__ = [
     "Integer",
     "MagnitudePruning",
     "Minifloat",
+    "RangeRestriction",
 ]
