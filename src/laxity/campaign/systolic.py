@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from laxity.circuits import Multiplier
@@ -17,6 +19,8 @@ from laxity.core.errors import CircuitError, ConfigError, LaxityError, PlanError
 from laxity.core.registry import did_you_mean
 from laxity.emulate.integer import integer_model
 from laxity.emulate.layer import EmulatedLayer
+from laxity.faults import FaultModel
+from laxity.faults.fault import uniform
 from laxity.rtl.accelerator import Configuration, Placement, Schedule, make_schedule, place_products
 from laxity.techniques.data.codes import IntegerOperands
 
@@ -98,3 +102,16 @@ def _layer_of(model: nn.Module, placement: Placement) -> EmulatedLayer:
     if layer.forced_codes is not None or (coder.code_range, coder.zeros[0]) != ((code.low, code.high), code.zero):
         raise LaxityError(f"site {name!r} reads other codes than its step on the array")
     return layer
+
+
+def showing(fault: FaultModel, random: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which faults show in their inference, bool (n,): all, or those that `FaultModel.activity` lets.
+
+    Args:
+        fault: the model.
+        random: uint64 (n, 1), or (n, 0) where all show.
+    """
+    if fault.activity == 1:
+        return np.ones(len(random), bool)
+    shown: NDArray[np.bool_] = uniform(random[:, 0]) < fault.activity
+    return shown

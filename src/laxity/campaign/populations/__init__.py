@@ -2,6 +2,7 @@
 
 from laxity.campaign.populations.activations import Activations, Neurons
 from laxity.campaign.populations.gates import Gates
+from laxity.campaign.populations.macs import Macs
 from laxity.campaign.populations.weights import Weights
 
-__all__ = ["Activations", "Gates", "Neurons", "Weights"]
+__all__ = ["Activations", "Gates", "Macs", "Neurons", "Weights"]

@@ -13,10 +13,9 @@ from laxity.campaign.elements import ElementEngine, ElementTrials
 from laxity.campaign.gate_faults import UNSEEN, GateFaults
 from laxity.campaign.population import NO_BIT, POPULATIONS, Cells, Faults, Part, Population
 from laxity.campaign.replay import Golden
-from laxity.campaign.systolic import ArrayNetwork
+from laxity.campaign.systolic import ArrayNetwork, showing
 from laxity.core.errors import ConfigError
 from laxity.faults import FaultModel
-from laxity.faults.fault import uniform
 
 _SHARES = (0.001, 0.02, 0.2)
 """Rough shares of faults that change a prediction, by thirds of the product's bits, the lowest first; they serve the
@@ -103,9 +102,7 @@ class Gates(Population):
         """See `Population.logits`."""
         self.check(faults)
         number, row, column = self.elements(faults)
-        shown = self.faults.size[number] != UNSEEN
-        if self.draws:
-            shown &= uniform(faults.random[:, 0]) < self._fault.activity
+        shown = (self.faults.size[number] != UNSEEN) & showing(self._fault, faults.random)
         logits = golden.logits.index_select(0, torch.from_numpy(faults.image))
         some = np.flatnonzero(shown)
         if len(some):

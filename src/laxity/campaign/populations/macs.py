@@ -1,0 +1,138 @@
+"""Bit flips in the registers of partial sums of a systolic array, at any time of an inference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from laxity.campaign.population import POPULATIONS, Cells, Faults, Part, Population
+from laxity.campaign.registers import LayerRegisters, Upset, sum_bits
+from laxity.campaign.replay import Golden, Replay, batches_of
+from laxity.campaign.systolic import ArrayNetwork, showing
+from laxity.core.errors import ConfigError
+from laxity.emulate.layer import EmulatedLayer
+from laxity.faults import FaultModel
+
+_IDLE = "idle"
+
+_SHARES = (0.0001, 0.002, 0.05)
+"""Rough shares of faults that change a prediction, by thirds of the register's bits, the lowest first; they serve the
+plan of a campaign only."""
+
+
+@POPULATIONS.register("macs")
+class Macs(Population):
+    """Every bit of the sum register of every element in every cycle of an inference is equally likely to flip.
+
+    A register that holds no sum which anybody reads in that cycle is idle: flips there are a stratum of their own,
+    proved to be harmless. Places are layers, and ``idle``.
+
+    Args:
+        model: in evaluation mode.
+        network: the same on an array.
+        fault: says with which probability a fault shows.
+        example: float32 (n, ...), at least three samples.
+    """
+
+    kind: ClassVar[str] = "macs"
+
+    def __init__(self, model: nn.Module, network: ArrayNetwork, fault: FaultModel, example: Tensor) -> None:
+        self.network, self._fault = network, fault
+        self._bits, configuration = sum_bits(network), network.configuration
+        self._names = list(network.placements)
+        self._registers = [
+            LayerRegisters(place, network.circuits[place.use.name].table, configuration, self._bits)
+            for place in network.placements.values()
+        ]
+        self._replay = Replay(model, self._names, example)
+        live = [registers.live for registers in self._registers]
+        elements = configuration.rows * configuration.columns
+        self.size = elements * network.schedule.cycles
+        self.idle_share = 1 - sum(live) / self.size
+        words = [*live, self.size - sum(live)]
+        self.cells = Cells.grid([*self._names, _IDLE], words, [self._bits] * len(words))
+        self.draws, self.exact = int(fault.activity < 1), True
+        self.statement = (
+            f"uniform over {self.cells.size} triples of one of {elements} processing elements ({configuration.rows} x "
+            f"{configuration.columns}, {configuration.dataflow}), one of the {network.schedule.cycles} cycles of an "
+            f"inference, and one of {self._bits} bits of the register of the element's partial sum, which flips once; "
+            f"in {100 * self.idle_share:.1f} % of the cycles of all elements the register holds nothing that is read, "
+            f"so the architectural vulnerability factor is at most {1 - self.idle_share:.4f}; registers of operands, "
+            "results and control are left out"
+        )
+
+    @classmethod
+    def of(cls, model: nn.Module, fault: FaultModel, example: Tensor, options: Mapping[str, Any]) -> Self:
+        """See `Population.of`; options are ``rows``, ``columns`` and ``dataflow``, as of the accelerator.
+
+        Raises:
+            TaskError: the accelerator does not compute the network.
+            ConfigError: an unknown option, an array that is not possible, or another fault model than ``bit_flip``.
+        """
+        if fault.kind != "bit_flip":
+            raise ConfigError(f"bits of registers flip, and a fault model {fault.kind!r} does not; use 'bit_flip'")
+        return cls(model, ArrayNetwork.of(model, example, options), fault, example)
+
+    def golden(self, inputs: Tensor) -> Golden:
+        """See `Population.golden`."""
+        return self._replay.golden(inputs)
+
+    def upset(self, cell: int, site: int) -> tuple[str, Upset] | None:
+        """The layer and the register of a fault; None where it is idle."""
+        place = self.cells.places[self.cells.place[cell]]
+        if place == _IDLE:
+            return None
+        return place, self._registers[self._names.index(place)].upset(site)
+
+    @torch.no_grad()
+    def logits(self, faults: Faults, golden: Golden) -> Tensor:
+        """See `Population.logits`."""
+        self.check(faults)
+        place = self.cells.place[faults.cell]
+        numbers = np.array([self._names.index(p) if p != _IDLE else len(self._names) for p in self.cells.places])
+        struck = np.flatnonzero((numbers[place] < len(self._names)) & showing(self._fault, faults.random))
+        logits = golden.logits.index_select(0, torch.from_numpy(faults.image))
+        for number, some in batches_of(numbers[place[struck]]):
+            chosen = struck[some]
+            logits[torch.from_numpy(chosen)] = self._batch(number, faults, chosen, golden)
+        return logits
+
+    def _batch(self, number: int, faults: Faults, some: np.ndarray, golden: Golden) -> Tensor:
+        name, registers = self._names[number], self._registers[number]
+        layer, rows = self.network.layers[name], torch.from_numpy(faults.image[some])
+        x = self._replay.input(name, golden, rows)
+        assert layer.operand is not None  # layers on an array have one
+        codes = layer.operand.input.codes(x).to(torch.int64).numpy()
+        upsets = [registers.upset(int(site)) for site in faults.site[some]]
+        bits = self.cells.bit[faults.cell[some]]
+        pairs = [registers.change(u, int(b), c) for u, b, c in zip(upsets, bits, codes, strict=True)]
+        outputs = torch.tensor([u.output for u in upsets])
+        positions = torch.tensor([u.position for u in upsets])
+        y = layer(x)
+        flat = y.reshape(len(y), layer.outputs, -1)
+        flat[torch.arange(len(y)), outputs, positions] = _scaled(layer, torch.tensor(pairs, dtype=torch.float64).sum(1), outputs, y.dim())
+        return self._replay.resume(name, flat.view(y.shape), golden, rows)
+
+    def parts(self) -> tuple[Part, ...]:
+        """See `Population.parts`."""
+        idle = self.cells.place == self.cells.places.index(_IDLE)
+        third = self.cells.bit * len(_SHARES) // self._bits
+        found = [Part(_IDLE, tuple(np.flatnonzero(idle).tolist()), 0.0, certified=True)]
+        for number, share in enumerate(_SHARES):
+            cells = np.flatnonzero(~idle & (third == number))
+            bits = self.cells.bit[cells]
+            found.append(Part(f"register bits {bits.min()} to {bits.max()}", tuple(cells.tolist()), share))
+        return tuple(found)
+
+
+def _scaled(layer: EmulatedLayer, sums: Tensor, outputs: Tensor, dims: int) -> Tensor:
+    """What a layer gives for one sum of each sample: float32 (n,)."""
+    full = torch.zeros(len(sums), layer.outputs, dtype=torch.float64)
+    samples = torch.arange(len(sums))
+    full[samples, outputs] = sums
+    shape = (*full.shape, *([1] * (dims - 2)))
+    return layer.scaled(full.reshape(shape)).reshape(full.shape)[samples, outputs]
