@@ -54,10 +54,8 @@ class Reinference:
         order = np.lexsort((trials.words, trials.word, trials.memory))
         for i in order.tolist():
             memory = self._memories[trials.memory[i]]
-            words = memory.words.copy()
-            words[trials.word[i]] = trials.words[i]
             try:
-                memory.write(words)
+                memory.write(trials.written(i, memory.words))
                 logits[i] = self._model(golden.inputs[trials.image[i]][None].clone())[0]
             finally:
                 memory.restore()

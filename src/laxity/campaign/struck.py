@@ -17,8 +17,10 @@ from laxity.circuits.wide import WideMultiplier
 from laxity.core.errors import TaskError
 from laxity.emulate.form import Form
 from laxity.emulate.layer import EmulatedLayer
+from laxity.techniques.context import Guard
 from laxity.techniques.data.codes import IntegerOperands, WeightCode
 from laxity.techniques.data.operands import ScalarProduct, WeightCoder
+from laxity.techniques.software.magnitude import Mask
 
 IntArray = NDArray[np.int64]
 
@@ -73,15 +75,26 @@ def struck_layer(layer: nn.Module) -> StruckLayer:
     Raises:
         TaskError: the layer has no weight.
     """
-    if isinstance(layer, EmulatedLayer) and layer.operand is not None:
-        scalar = _single_products(layer)
-        return _CodedLayer(layer) if scalar is None else _IntegerLayer(layer, scalar)
+    if isinstance(layer, EmulatedLayer):
+        return _emulated(layer)
     weight = getattr(layer, "weight", None)
     if not isinstance(weight, Tensor):
         raise TaskError(f"a {type(layer).__name__} has no weight to strike")
     if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-        return _FloatLayer(layer)
+        return _FloatLayer(weight.detach(), Form.of(layer), layer.bias)
     return _WholeLayer(layer, weight.detach())
+
+
+def _emulated(layer: EmulatedLayer) -> StruckLayer:
+    """The way for an emulated layer; without operands it computes in floating point."""
+    if layer.operand is not None:
+        scalar = _single_products(layer)
+        return _CodedLayer(layer) if scalar is None else _IntegerLayer(layer, scalar)
+    if layer.form.transposed or not isinstance(layer.structure, Mask | None):
+        return _WholeLayer(layer, layer.weight.detach())
+    with torch.no_grad():
+        weight = layer.used_weight().detach()
+    return _FloatLayer(weight, layer.form, layer.bias, layer.gain, layer.guard)
 
 
 def _single_products(layer: EmulatedLayer) -> ScalarProduct | None:
@@ -138,13 +151,23 @@ class _IntegerLayer(StruckLayer):
 
 
 class _FloatLayer(StruckLayer):
-    """Computes one filter anew for every sample."""
+    """Computes one filter anew for every sample.
+
+    Args:
+        weight: in the layout of the layer.
+        form: of the layer.
+        bias: (outputs,) or None.
+        gain: factor of every output before the bias, (outputs,), or None.
+        guard: looks after all outputs; what is in order stays as it is, so that it may see them twice.
+    """
 
     keeps_outputs = True
 
-    def __init__(self, layer: nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) -> None:
-        self._weight, self._form = layer.weight.detach(), Form.of(layer)
-        self._bias = None if layer.bias is None else layer.bias.detach()
+    def __init__(
+        self, weight: Tensor, form: Form, bias: Tensor | None, gain: Tensor | None = None, guard: Guard | None = None
+    ) -> None:
+        self._weight, self._form, self._gain, self._guard = weight, form, gain, guard
+        self._bias = None if bias is None else bias.detach()
 
     @torch.no_grad()
     def outputs(self, x: Tensor, golden: Tensor | None, changes: Changes) -> Tensor:
@@ -159,10 +182,13 @@ class _FloatLayer(StruckLayer):
             value = (x * rows.reshape(len(rows), *([1] * (x.dim() - 2)), -1)).sum(-1)
         else:
             value = self._convolved(x, rows, filters)
+        each = (-1, *([1] * (value.dim() - 1)))
+        if self._gain is not None:
+            value = value * self._gain[filters].reshape(each)
         if self._bias is not None:
-            value = value + self._bias[filters].reshape(-1, *([1] * (value.dim() - 1)))
+            value = value + self._bias[filters].reshape(each)
         y[(samples, ..., filters) if self._form.linear else (samples, filters)] = value
-        return y
+        return y if self._guard is None else self._guard(y)
 
     def _convolved(self, x: Tensor, rows: Tensor, filters: Tensor) -> Tensor:
         """One filter per sample, as one convolution with a group per sample."""

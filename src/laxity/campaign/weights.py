@@ -14,6 +14,8 @@ from laxity.campaign.replay import Golden, Replay, batches_of
 from laxity.campaign.struck import Changes, struck_layer
 from laxity.core.errors import TaskError
 from laxity.evaluation.memory import WeightMemory
+from laxity.faults import Words
+from laxity.faults.protection import NOWHERE
 
 IntArray = NDArray[np.int64]
 
@@ -27,19 +29,37 @@ class WeightTrials:
         word: which word of it, int64 (n,).
         words: what the word is now, uint64 (n,).
         image: which sample, int64 (n,).
+        other: another word of the memory that changes with it, or `NOWHERE`, int64 (n,); None where none does.
+        others: what it is now, uint64 (n,).
     """
 
     memory: IntArray
     word: IntArray
     words: NDArray[np.uint64]
     image: IntArray
+    other: IntArray | None = None
+    others: NDArray[np.uint64] | None = None
+
+    @property
+    def pairs(self) -> NDArray[np.bool_]:
+        """Which change two words, (n,)."""
+        return np.zeros(len(self.word), np.bool_) if self.other is None else self.other != NOWHERE
+
+    def written(self, trial: int, words: Words) -> Words:
+        """All words of the memory of one trial, from those without faults."""
+        found = words.copy()
+        found[self.word[trial]] = self.words[trial]
+        if self.other is not None and self.others is not None and self.other[trial] != NOWHERE:
+            found[self.other[trial]] = self.others[trial]
+        return found
 
 
 class WeightEngine:
     """Logits of a network under single faults in its weights.
 
     Args:
-        model: in evaluation mode; neither it nor its memories are changed.
+        model: in evaluation mode; neither it nor its memories are changed, but for the time of trials that change two
+            words of a memory at once.
         memories: of the model.
         example: float32 (n, ...), at least three samples.
 
@@ -56,7 +76,7 @@ class WeightEngine:
         missing = next((name for name in names if name not in modules), None)
         if missing is not None:
             raise TaskError(f"weight {missing!r} belongs to a function, not to a layer, and cannot be replayed from")
-        self._memories = memories
+        self._memories, self._modules = memories, [modules[name] for name in names]
         self._layers = [struck_layer(modules[name]) for name in names]
         kept = [n for n, layer in zip(names, self._layers, strict=True) if layer.keeps_outputs]
         self._replay = Replay(model, names, example, kept)
@@ -75,9 +95,25 @@ class WeightEngine:
             golden: of the inputs that `image` counts.
         """
         logits = golden.logits.new_empty(len(trials.word), *golden.logits.shape[1:])
-        for number, some in batches_of(trials.memory):
-            logits[torch.from_numpy(some)] = self._batch(number, trials, some, golden)
+        pairs = trials.pairs
+        single = np.flatnonzero(~pairs)
+        for number, some in batches_of(trials.memory[single]):
+            logits[torch.from_numpy(single[some])] = self._batch(number, trials, single[some], golden)
+        for trial in np.flatnonzero(pairs).tolist():
+            logits[trial] = self._pair(trials, trial, golden)[0]
         return logits
+
+    def _pair(self, trials: WeightTrials, trial: int, golden: Golden) -> Tensor:
+        """Logits with both words written."""
+        number, rows = int(trials.memory[trial]), torch.from_numpy(trials.image[trial : trial + 1])
+        memory = self._memories[number]
+        x = self._replay.input(memory.name, golden, rows)
+        try:
+            memory.write(trials.written(trial, memory.words))
+            outputs = self._modules[number](x)
+        finally:
+            memory.restore()
+        return self._replay.resume(memory.name, outputs, golden, rows)
 
     def _batch(self, number: int, trials: WeightTrials, some: IntArray, golden: Golden) -> Tensor:
         memory, layer = self._memories[number], self._layers[number]

@@ -14,7 +14,8 @@ from laxity.core.errors import ConfigError
 from laxity.core.seeds import stream
 from laxity.emulate.build import emulated
 from laxity.evaluation.memory import WeightMemory, weight_memories
-from laxity.faults import FaultModel
+from laxity.faults import FaultModel, IntegerLayout, Layout, Words
+from laxity.faults.layout import IntArray
 from laxity.sites.composites import open_composites
 
 
@@ -73,19 +74,60 @@ def _convert_nan(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 def strike(memories: Iterable[WeightMemory], fault: FaultModel, seed: int) -> bool:
     """Write corrupted words into memories, each with its own stream; return whether any word changed.
 
+    Protected memories are struck as they are stored, check bits among them, and what is written is what the protection
+    reads. Its alarms are not told.
+
     Raises:
         ConfigError: the fault model gives words of another shape or type.
         DataError: the fault model gives words that are too wide.
     """
     changed = False
     for memory in memories:
-        words = fault.corrupt(memory.words, memory.layout, stream(seed, "faults", memory.name))
-        if words.shape != memory.words.shape or words.dtype != memory.words.dtype:
-            raise ConfigError(
-                f"fault model {fault.kind!r} turned words {memory.words.dtype} {memory.words.shape} into "
-                f"{words.dtype} {words.shape}; corrupt() must keep type and shape"
-            )
+        words = _corrupted(memory, fault, stream(seed, "faults", memory.name))
         if not np.array_equal(words, memory.words):
             memory.write(words)
             changed = True
     return changed
+
+
+def _corrupted(memory: WeightMemory, fault: FaultModel, rng: np.random.Generator) -> Words:
+    """What a memory is read as where every bit is struck at the rate."""
+    if memory.protection is None:
+        return _all_struck(fault, memory.words, memory.layout, rng)
+    struck = stored_words(fault, memory, _all_struck(fault, struck_words(fault, memory), memory.layout, rng))
+    flips = np.zeros(0, np.uint64)
+    if memory.check_width:
+        flips = memory.checks ^ _all_struck(fault, memory.checks, IntegerLayout(memory.check_width), rng)
+    return memory.protection.read_all(memory.stored, struck, memory.layout, flips)[0]
+
+
+def struck_words(fault: FaultModel, memory: WeightMemory) -> Words:
+    """The words that a fault model strikes: bits of what is stored, or words as a whole by what they mean."""
+    return memory.stored if fault.unit == "bit" else memory.words
+
+
+def stored_words(fault: FaultModel, memory: WeightMemory, struck: Words, places: IntArray | None = None) -> Words:
+    """What lies in memory after `struck_words`, all or those at some places, have become `struck`.
+
+    A fault of a whole word leaves check bits that stand in it as they are.
+    """
+    if fault.unit == "bit" or memory.stored is memory.words:
+        return struck
+    change = memory.words ^ memory.stored
+    found: Words = struck ^ (change if places is None else change[places]).astype(struck.dtype)
+    return found
+
+
+def _all_struck(fault: FaultModel, words: Words, layout: Layout, rng: np.random.Generator) -> Words:
+    """All words after faults at the rate.
+
+    Raises:
+        ConfigError: the fault model gives words of another shape or type.
+    """
+    struck = fault.corrupt(words, layout, rng)
+    if struck.shape != words.shape or struck.dtype != words.dtype:
+        raise ConfigError(
+            f"fault model {fault.kind!r} turned words {words.dtype} {words.shape} into {struck.dtype} {struck.shape}; "
+            "corrupt() must keep type and shape"
+        )
+    return struck

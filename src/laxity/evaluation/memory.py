@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from laxity.faults import (
     decode,
     encode,
 )
+from laxity.faults.protection import StorageProtection
 from laxity.sites.find import run_recorded
 from laxity.sites.layers import MODULE_TYPES, plain_layer
 from laxity.sites.trace import LAYERS, argument
@@ -54,9 +56,11 @@ class WeightMemory(ABC):
         form: the number format, in words.
         sparse: only weights that are not zero are stored.
         finite: no word stands for NaN or infinity.
+        protection: of these words, or None.
     """
 
     finite = False
+    protection: StorageProtection | None = None
 
     def __init__(self, name: str, words: Words, layout: Layout, form: str, sparse: bool) -> None:
         words.flags.writeable = False
@@ -66,6 +70,45 @@ class WeightMemory(ABC):
     def width_bits(self) -> int:
         """Bits per word."""
         return self.layout.width_bits
+
+    @cached_property
+    def stored(self) -> Words:
+        """The words as they lie in memory, with check bits where these have their place among them; read-only."""
+        if self.protection is None:
+            return self.words
+        found = self.protection.stored(self.words, self.layout)
+        found.flags.writeable = False
+        return found
+
+    @property
+    def check_width(self) -> int:
+        """Bits per check word; 0 where nothing is stored besides."""
+        if self.protection is None or not self.check_words:
+            return 0
+        return self.protection.check_width(self.width_bits)
+
+    @property
+    def check_words(self) -> int:
+        """Check words that are stored besides."""
+        return 0 if self.protection is None else self.protection.check_words(len(self.words), self.width_bits)
+
+    @cached_property
+    def checks(self) -> Words:
+        """The check words, uint64 (check_words,), read-only."""
+        if self.protection is None:
+            return np.zeros(0, np.uint64)
+        found = self.protection.checks(self.words, self.layout)
+        found.flags.writeable = False
+        return found
+
+    def protect(self, protection: StorageProtection | None, channels: NDArray[np.int64]) -> None:
+        """Protect the memory.
+
+        Args:
+            protection: or None.
+            channels: output channel of every word, int64 (n,).
+        """
+        self.protection = None if protection is None else protection.written(self.words, self.layout, channels)
 
     @abstractmethod
     def write(self, words: Words) -> None:
@@ -104,6 +147,7 @@ class CodeMemory(WeightMemory):
         self.finite = self._coder.finite
         layout = _layout(layer, self._coder, self._stored)
         super().__init__(layer.site.name, words, layout, self._coder.form, self._stored is not None)
+        self.protect(layer.memory, _channels(layer, self._stored))
 
     def write(self, words: Words) -> None:
         """Force the codes of these words on the layer.
@@ -204,7 +248,17 @@ def _memory(layer: EmulatedLayer) -> WeightMemory:
     if layer.operand is not None:
         return CodeMemory(layer)
     stored = None if layer.structure is None else layer.used_weight().detach() != 0
-    return FloatMemory(layer.site.name, layer.weight, stored)
+    memory = FloatMemory(layer.site.name, layer.weight, stored)
+    memory.protect(layer.memory, _channels(layer, None if stored is None else _numpy(stored).reshape(-1)))
+    return memory
+
+
+def _channels(layer: EmulatedLayer, stored: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """Output channel of every stored word; channels of transposed layers count within their group."""
+    axis, shape = layer.channel_axis, layer.weight.shape
+    along = np.arange(shape[axis]).reshape([-1 if i == axis else 1 for i in range(len(shape))])
+    channels = np.broadcast_to(along, shape).reshape(-1)
+    return channels if stored is None else channels[stored]
 
 
 def weight_coder(layer: EmulatedLayer) -> WeightCoder:
@@ -270,14 +324,21 @@ def _floating(model: nn.Module, example_input: Tensor | None) -> Iterator[tuple[
 
 def describe(memories: Sequence[WeightMemory]) -> str:
     """The population of single-bit faults in words: what is stored, in which form, how many bits, and what is not."""
-    forms = Counter[str]()
+    forms, protections = Counter[str](), Counter[str]()
     for memory in memories:
         forms[memory.form] += memory.words.size
+        if memory.protection is not None:
+            protections[memory.protection.form] += 1
     parts = ", ".join(f"{count} {form}" for form, count in forms.items())
     bits = sum(m.words.size * m.width_bits for m in memories)
     sparse = sum(m.sparse for m in memories)
     zeros = f"; zero weights of {sparse} pruned layers are not stored, their indices are fault-free" if sparse else ""
-    return f"{bits} weight bits of {len(memories)} layers ({parts}); biases and scales are fault-free{zeros}"
+    found = f"{bits} weight bits of {len(memories)} layers ({parts})"
+    if protections:
+        check = sum(m.check_words * m.check_width for m in memories)
+        how = ", ".join(f"{count} layers by {form}" for form, count in protections.items())
+        found += f" and {check} check bits besides ({how})"
+    return f"{found}; biases and scales are fault-free{zeros}"
 
 
 def _numpy(tensor: Tensor) -> NDArray[Any]:

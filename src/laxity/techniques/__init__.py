@@ -2,6 +2,7 @@
 
 from laxity.techniques.data import bfloat16, hybrid, integer, minifloat
 from laxity.techniques.hardware import (
+    abft,
     accumulator,
     composed,
     control_variate,
@@ -9,6 +10,7 @@ from laxity.techniques.hardware import (
     multiplier,
     range_restriction,
 )
+from laxity.techniques.protection import in_place_ecc, parity, secded, tmr, weight_clip
 from laxity.techniques.software import channels, magnitude
 
 Integer = integer.Integer
@@ -23,9 +25,17 @@ ControlVariate = control_variate.ControlVariate
 FilterMultipliers = filter_multipliers.FilterMultipliers
 CircuitAccumulator = accumulator.CircuitAccumulator
 CurableCarry = accumulator.CurableCarry
+Secded = secded.Secded
+Parity = parity.Parity
+TmrBits = tmr.TmrBits
+Tmr = tmr.Tmr
+InPlaceEcc = in_place_ecc.InPlaceEcc
+WeightClip = weight_clip.WeightClip
+Abft = abft.Abft
 RangeRestriction = range_restriction.RangeRestriction
 
 __all__ = [
+    "Abft",
     "BFloat16",
     "ChannelPruning",
     "CircuitAccumulator",
@@ -35,8 +45,14 @@ __all__ = [
     "CurableCarry",
     "FilterMultipliers",
     "HybridFloat",
+    "InPlaceEcc",
     "Integer",
     "MagnitudePruning",
     "Minifloat",
+    "Parity",
     "RangeRestriction",
+    "Secded",
+    "Tmr",
+    "TmrBits",
+    "WeightClip",
 ]

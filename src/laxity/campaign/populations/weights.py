@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from laxity.campaign.population import POPULATIONS, Cells, Faults, Part, Population, no_options
+from laxity.campaign.population import POPULATIONS, Cells, Faults, IntArray, Part, Population, no_options
 from laxity.campaign.reinference import Reinference
 from laxity.campaign.weights import WeightEngine, WeightTrials
 from laxity.core.errors import TaskError
+from laxity.evaluation.injection import stored_words, struck_words
 from laxity.evaluation.memory import WeightMemory, describe, weight_memories
-from laxity.faults import FaultModel
+from laxity.faults import FaultModel, IntegerLayout
+from laxity.faults.protection import NOWHERE, Read
 
 _TOP_EXPONENT = {"float32": 30, "bfloat16": 14, "float16": 14}
 """Bit whose flip turns a weight below 2 into one of 2**64 times its size and more, by format."""
@@ -29,7 +34,9 @@ _CODE_SHARE = 0.005
 class Weights(Population):
     """Every bit of every stored weight is equally likely, or every word where the fault model strikes words.
 
-    Bits are strata of their own where floating point is stored: its top exponent bit does nearly all harm.
+    Check bits of protected weights are as likely as all others, and have cells of their own, whose `bit` is the number
+    of bits of a weight. The top exponent bit of floating point is a stratum of its own, because it does nearly all
+    harm.
     """
 
     kind: ClassVar[str] = "weights"
@@ -37,7 +44,8 @@ class Weights(Population):
     def __init__(self, model: nn.Module, memories: list[WeightMemory], fault: FaultModel, example: Tensor) -> None:
         self._memories, self._fault = memories, fault
         bits = [m.width_bits if fault.unit == "bit" else 0 for m in memories]
-        self.cells = Cells.grid([m.name for m in memories], [len(m.words) for m in memories], bits)
+        cells = Cells.grid([m.name for m in memories], [len(m.words) for m in memories], bits)
+        self.cells = _with_checks(cells, [m for m in memories if len(m.words)], fault)
         self._memory = [k for k, m in enumerate(memories) if len(m.words)]
         self.draws = fault.draws_per_fault
         what = "bit" if fault.unit == "bit" else "word"
@@ -60,16 +68,42 @@ class Weights(Population):
         return self._engine.golden(inputs)
 
     def logits(self, faults: Faults, golden: Any) -> Tensor:
-        """See `Population.logits`."""
+        """See `Population.logits`; faults that change no word that is read leave the logits as they are."""
         self.check(faults)
-        place, bits = self.cells.place[faults.cell], self.cells.bit[faults.cell]
-        words = np.zeros(len(faults), np.uint64)
+        read = self._read(faults)
+        logits: Tensor = golden.logits[torch.from_numpy(faults.image)]
+        some = np.flatnonzero(read.changed)
+        if len(some):
+            trials = WeightTrials(
+                read.memory[some],
+                read.word[some],
+                read.words[some],
+                faults.image[some],
+                read.other[some],
+                read.others[some],
+            )
+            logits[torch.from_numpy(some)] = self._engine.run(trials, golden)
+        return logits
+
+    def noticed(self, faults: Faults, golden: Any) -> NDArray[np.bool_]:
+        """See `Population.noticed`."""
+        return self._read(faults).noticed
+
+    def _read(self, faults: Faults) -> _Read:
+        """What is read with every fault."""
+        place = self.cells.place[faults.cell]
+        found = _Read.nothing(np.array(self._memory, np.int64)[place])
         for number in np.unique(place):
-            memory, some = self._memories[self._memory[number]], place == number
-            stored, layout = memory.words[faults.site[some]], memory.layout.at(faults.site[some])
-            words[some] = self._fault.strike(stored, layout, bits[some], faults.random[some])
-        memory_of = np.array(self._memory, np.int64)[place]
-        return self._engine.run(WeightTrials(memory_of, faults.site, words, faults.image), golden)
+            memory = self._memories[self._memory[number]]
+            beside = (place == number) & (self.cells.bit[faults.cell] == memory.width_bits)
+            for some, read in (
+                (np.flatnonzero((place == number) & ~beside), _words),
+                (np.flatnonzero(beside), _checks),
+            ):
+                if len(some):
+                    one = Faults(faults.cell[some], faults.site[some], faults.random[some], faults.image[some])
+                    found.put(some, memory, *read(memory, self._fault, one, self.cells.bit[one.cell]))
+        return found
 
     def parts(self) -> tuple[Part, ...]:
         """See `Population.parts`."""
@@ -86,3 +120,82 @@ class Weights(Population):
             Part("top exponent bit", tuple(high.tolist()), _TOP_SHARE),
             Part("other bits", tuple(rest.tolist()), share),
         )
+
+
+@dataclass(slots=True, eq=False)
+class _Read:
+    """Words that are read with faults, one or two for each.
+
+    Attributes:
+        memory: number of the memory, int64 (n,).
+        word: which word, int64 (n,).
+        words: what it is read as, uint64 (n,).
+        other: another word that is changed, or `NOWHERE`, int64 (n,).
+        others: what that is read as, uint64 (n,).
+        noticed: there is an alarm, bool (n,).
+        changed: any word is read otherwise than it was written, bool (n,).
+    """
+
+    memory: IntArray
+    word: IntArray
+    words: NDArray[np.uint64]
+    other: IntArray
+    others: NDArray[np.uint64]
+    noticed: NDArray[np.bool_]
+    changed: NDArray[np.bool_]
+
+    @staticmethod
+    def nothing(memory: IntArray) -> _Read:
+        """Of n faults of which nothing is known yet."""
+        n = len(memory)
+        zeros, words, no = np.zeros(n, np.int64), np.zeros(n, np.uint64), np.zeros(n, np.bool_)
+        return _Read(memory, zeros, words, np.full(n, NOWHERE, np.int64), words.copy(), no, no.copy())
+
+    def put(self, some: IntArray, memory: WeightMemory, word: IntArray | None, read: Read) -> None:
+        """Note what the struck words of a memory, or check words if None, are read as.
+
+        Changes beyond the end of the memory have no effect.
+        """
+        self.noticed[some] = read.noticed
+        stray = (read.place != NOWHERE) & (read.place < len(memory.words))
+        place = np.where(stray, read.place, 0)
+        others = np.where(stray, memory.words[place].astype(np.uint64) ^ read.mask, 0)
+        own = np.zeros(len(some), np.bool_) if word is None else read.words != memory.words[word]
+        self.changed[some] = own | stray
+        alone = stray & ~own
+        self.word[some] = np.where(alone, place, 0 if word is None else word)
+        self.words[some] = np.where(alone, others, read.words)
+        self.other[some] = np.where(stray & own, place, NOWHERE)
+        self.others[some] = others
+
+
+def _words(memory: WeightMemory, fault: FaultModel, faults: Faults, bits: IntArray) -> tuple[IntArray, Read]:
+    """What is read where words are struck."""
+    places = faults.site
+    layout = memory.layout.at(places)
+    struck = fault.strike(struck_words(fault, memory)[places], layout, bits, faults.random)
+    if memory.protection is None:
+        return places, Read.of(struck)
+    lying = stored_words(fault, memory, struck, places)
+    return places, memory.protection.read(memory.stored[places], lying, layout, places)
+
+
+def _checks(memory: WeightMemory, fault: FaultModel, faults: Faults, bits: IntArray) -> tuple[None, Read]:
+    """What is read where check words are struck."""
+    assert memory.protection is not None  # it has check words
+    width = memory.check_width
+    number, bit = np.divmod(faults.site, width) if fault.unit == "bit" else (faults.site, bits)
+    checks = memory.checks[number]
+    flips = checks ^ fault.strike(checks, IntegerLayout(width), bit, faults.random)
+    return None, memory.protection.read_checks(flips, number, memory.stored, memory.layout)
+
+
+def _with_checks(cells: Cells, memories: Sequence[WeightMemory], fault: FaultModel) -> Cells:
+    """The cells of all words, and behind those of each memory the cell of its check bits."""
+    sites = [m.check_words * (m.check_width if fault.unit == "bit" else 1) for m in memories]
+    extra = [k for k, n in enumerate(sites) if n]
+    place = np.concatenate([cells.place, np.array(extra, np.int64)])
+    bit = np.concatenate([cells.bit, np.array([memories[k].width_bits for k in extra], np.int64)])
+    count = np.concatenate([cells.sites, np.array([sites[k] for k in extra], np.int64)])
+    order = np.lexsort((bit, place))
+    return Cells(cells.places, place[order], bit[order], count[order])

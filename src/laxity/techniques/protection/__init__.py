@@ -1,0 +1,1 @@
+"""Techniques that protect stored weights."""
