@@ -48,8 +48,9 @@ class ElementTrials:
 
     def take(self, some: IntArray) -> ElementTrials:
         """Some of them."""
-        parts = (self.row, self.column, self.circuit, self.fault, self.image)
-        return ElementTrials(*(part[some] for part in parts), self.difference)
+        return ElementTrials(
+            self.row[some], self.column[some], self.circuit[some], self.fault[some], self.image[some], self.difference
+        )
 
 
 class ElementEngine:
@@ -121,7 +122,7 @@ class ElementEngine:
 
         def outputs(x: Tensor) -> Tensor:
             if not len(some):
-                return layer.layer(x)  # type: ignore[no-any-return]
+                return layer.plain(x)
             given = torch.from_numpy(some)
             own = x if len(some) == len(x) else x[given]
             changes = layer.placed.changes(own, *self._faulty(trials.take(some), layer, made))
@@ -169,13 +170,18 @@ class _StruckLayer:
         values = changes.values.flatten(1)
         sample, entry = values.nonzero(as_tuple=True)
         if not len(sample):
-            return self.layer(x)  # type: ignore[no-any-return]
+            return self.plain(x)
         sums = self._sums(x)
         flat = sums.reshape(len(x), -1)
         places = some[sample], changes.places(self._positions).expand(len(values), -1)[sample, entry]
         new = flat[places].to(torch.float64) + values[sample, entry] * self._unit
         flat[places] = new.to(flat.dtype)
         return self.layer.scaled(flat.view(sums.shape))
+
+    def plain(self, x: Tensor) -> Tensor:
+        """Outputs without faults."""
+        found: Tensor = self.layer(x)
+        return found
 
     def _sums(self, x: Tensor) -> Tensor:
         """Sums without faults in what holds them exactly."""

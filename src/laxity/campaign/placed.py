@@ -58,7 +58,7 @@ class FaultTable:
     @staticmethod
     def of(entries: NDArray[np.int32]) -> FaultTable:
         """A table."""
-        return FaultTable(np.ascontiguousarray(entries), entries.any(1).astype(np.uint8))
+        return FaultTable(np.ascontiguousarray(entries), np.asarray(entries.any(1)).astype(np.uint8))
 
     @property
     def nbytes(self) -> int:
@@ -138,7 +138,7 @@ class PlacedLayer:
         least = step.weight_low
         self._weights = [torch.from_numpy((w - least) * self._activations) for w in placement.weights]
         self._check_width()
-        self._compiled = self._build() if native and compiled() is not None else None
+        self._compiled: Any = self._build() if native and compiled() is not None else None
 
     @classmethod
     def of(cls, network: ArrayNetwork, name: str) -> PlacedLayer:

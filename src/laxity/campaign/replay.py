@@ -143,7 +143,7 @@ class Replay:
         for node in course.run:
             args, kwargs = _filled(node.args, env), _filled(node.kwargs, env)
             if node.op == "call_module" and node.target in instead:
-                value = instead[node.target](*args, **kwargs)
+                value = instead[str(node.target)](*args, **kwargs)
             else:
                 value = getattr(self._steps, node.op)(node.target, args, kwargs)
             if node.op == "output":

@@ -14,6 +14,7 @@ from laxity.campaign.population import NO_BIT, POPULATIONS, Faults, Population
 from laxity.campaign.populations import Gates, Macs
 from laxity.circuits.stuck_at import stuck_at
 from laxity.core.errors import ConfigError
+from laxity.core.program import Product
 from laxity.faults import FaultModel
 
 ARRAY = {"rows": 4, "columns": 2}
@@ -58,7 +59,7 @@ def test_gates_are_all_faults_in_all_elements(flow: str) -> None:
 def test_several_circuits() -> None:
     model = arrays.network()
     other = arrays.network({"kind": "integer"}, {"kind": "multiplier", "name": "drum8_4"})
-    model.point = other.point  # type: ignore[assignment]
+    model.point = other.point
     gates = Gates.of(model, FaultModel.from_json(STUCK), arrays.inputs(), ARRAY)
     assert gates.cells.size == (len(stuck_at("dadda8")) + len(stuck_at("drum8_4"))) * 8
     assert "dadda8, drum8_4" in gates.statement
@@ -109,12 +110,10 @@ def test_registers_of_all_elements_in_all_cycles(flow: str) -> None:
     assert macs.idle_share == pytest.approx(macs.cells.sites[idle].sum() / macs.cells.size)
     used = 0
     for planned in schedule.steps:
-        if planned.step.name in macs.network.placements:
-            outputs, positions = len(planned.step.weight), planned.passes[0].positions
-            tiles = {len(g.blocks) for g in macs.network.placements[planned.step.name].groups}
-            taps = planned.passes[0].kernel_rows * planned.passes[0].kernel_columns
-            per_sum = max(tiles) * taps * 4 - (flow == "output-stationary")
-            used += outputs * positions * per_sum
+        if isinstance(planned.step, Product):
+            for number, one in enumerate(planned.passes):
+                outputs = min(2, len(planned.step.weight) - 2 * number)
+                used += outputs * one.positions * (one.tiles * 4 - (flow == "output-stationary"))
     assert used * bits == macs.cells.sites[~idle].sum()
     assert f"{100 * macs.idle_share:.1f} %" in macs.statement
 

@@ -17,6 +17,7 @@ from laxity.campaign.elements import ElementEngine, ElementTrials
 from laxity.campaign.gate_faults import UNSEEN, GateFaults, used_pairs
 from laxity.campaign.placed import Elements, FaultTable, PlacedLayer, compiled
 from laxity.campaign.systolic import ArrayNetwork
+from laxity.circuits.catalogue import require_circuit
 from laxity.circuits.stuck_at import expand_adders
 from laxity.core.errors import ConfigError, TaskError
 from laxity.emulate.integer import integer_model
@@ -88,7 +89,7 @@ def test_changes_are_those_of_a_loop_over_all_products(array: tuple[int, int, st
             both = (faults.golden["dadda8"], faults.table(int(number[i])))
             want = arrays.naive_changes(placement, codes[i], array, (int(row[i]), int(column[i])), both)
             assert np.array_equal(want.reshape(-1), found[i])
-            changed += np.count_nonzero(want)
+            changed += int(np.count_nonzero(want))
     assert changed > 50
 
 
@@ -115,7 +116,7 @@ def test_other_operands(plan: str, array: tuple[int, int, str]) -> None:
             both = (faults.golden[name], faults.table(int(number[i])))
             want = arrays.naive_changes(placement, codes[i], array, (int(row[i]), int(column[i])), both)
             assert np.array_equal(want.reshape(-1), found[0][i])
-            changed += np.count_nonzero(want)
+            changed += int(np.count_nonzero(want))
     assert changed > 10
 
 
@@ -221,7 +222,9 @@ def test_the_generated_verilog_with_a_stuck_gate_gives_these_integers(
     model, network = placed_on(array)
     integer = integer_model(model, arrays.inputs())
     faults = GateFaults.of(network)
-    circuits = {n: dataclasses.replace(m, circuit=expand_adders(m.circuit)) for n, m in integer.multipliers.items()}
+    circuits = {
+        n: dataclasses.replace(m, circuit=expand_adders(require_circuit(m))) for n, m in integer.multipliers.items()
+    }
     codes = integer.quantise(arrays.inputs()[:2])
     written = write_accelerator(integer.program, circuits, network.configuration, tmp_path, codes.numpy())
     gates = [n for n in range(len(faults)) if faults.fault(n).place != "input" and faults.fault(n).value == value]

@@ -88,7 +88,7 @@ def test_no_register_is_counted_twice_in_one_cycle(array: tuple[int, int, str]) 
 
 @every_array
 def test_sums_without_fault_are_those_of_the_layer(array: tuple[int, int, str]) -> None:
-    network, registers, _ = placed_on(array)
+    _, registers, _ = placed_on(array)
     model, x = arrays.network(), arrays.inputs()
     taken: dict[str, torch.Tensor] = {}
     for name in registers:
