@@ -53,6 +53,8 @@ def activation_of(node: fx.Node) -> Activation | None:
     Source: constants are extrema of the derivatives: tanh'' at tanh^2 = 1/3, sigmoid'' at (3 +- sqrt 3)/6.
     """
     name = function_name(node)
+    if node.kwargs or any(isinstance(a, fx.Node) for a in node.args[1:]):
+        return None  # limits that are tensors, and the like
     if name == "relu":
         return Activation(1.0, ((0.0, 1.0),))
     if name == "tanh":

@@ -65,7 +65,7 @@ def _weighted(node: fx.Node, values: Mapping[str, Any], errors: Mapping[str, Spr
     """The layer with absolute weights; where one channel changes, the largest of what single channels do."""
     source = node.args[0]
     args, kwargs = _arguments(node, values)
-    if not isinstance(source, fx.Node) or source.name not in errors or isinstance(args[1], torch.nn.Module):
+    if not isinstance(source, fx.Node) or source.name not in errors:
         return None
     if any(isinstance(a, fx.Node) and a.name in errors for a in node.args[1:]):
         return None
