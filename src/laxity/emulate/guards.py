@@ -9,8 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from laxity.emulate.intervals import (
+    CodeCounts,
+    Deviations,
+    accept_possible,
+    accept_predicted,
+    fit_slopes,
+    guard_of,
+    parts,
+)
 from laxity.emulate.layer import EmulatedLayer
 from laxity.techniques.guard import OutputGuard
+from laxity.techniques.hardware.abft import ChecksumGuard
 from laxity.techniques.hardware.range_restriction import RangeGuard
 
 See = Callable[[EmulatedLayer, Tensor, Tensor], None]
@@ -38,10 +48,14 @@ def calibrate_guards(model: nn.Module, inputs: Sequence[Tensor]) -> None:
     batches = [x for x in inputs if len(x)]
     if not layers or not batches:
         return
-    ranges = [layer for layer in layers if isinstance(layer.guard, RangeGuard)]
     with _out_of_action(guarded(model)):
-        _run(model, ranges, batches, _outputs)
-    for layer in ranges:
+        _calibrate_ranges(model, [layer for layer in layers if isinstance(layer.guard, RangeGuard)], batches)
+        _calibrate_checksums(model, [layer for layer in layers if isinstance(layer.guard, ChecksumGuard)], batches)
+
+
+def _calibrate_ranges(model: nn.Module, layers: Sequence[EmulatedLayer], batches: Sequence[Tensor]) -> None:
+    _run(model, layers, batches, _outputs)
+    for layer in layers:
         assert isinstance(layer.guard, RangeGuard)  # so chosen
         layer.guard.settle(layer.site.name)
 
@@ -49,6 +63,30 @@ def calibrate_guards(model: nn.Module, inputs: Sequence[Tensor]) -> None:
 def _outputs(layer: EmulatedLayer, _: Tensor, outputs: Tensor) -> None:
     assert isinstance(layer.guard, RangeGuard)  # so chosen
     layer.guard.observe(outputs)
+
+
+def _calibrate_checksums(model: nn.Module, layers: Sequence[EmulatedLayer], batches: Sequence[Tensor]) -> None:
+    """Intervals of residuals: from tables of errors, from counted codes, or from residuals that were seen."""
+    checking = {layer: guard_of(layer).checking for layer in layers}
+    counted = [
+        n for n in layers if n.operand is not None and (checking[n].fitted or checking[n].threshold == "predicted")
+    ]
+    counts = {layer: CodeCounts(layer) for layer in counted}
+    _run(model, counted, batches, lambda layer, x, _: counts[layer].see(x))
+    for layer in layers:
+        if checking[layer].fitted:
+            fit_slopes(layer, counts[layer].shares)
+        if checking[layer].threshold == "bound" and layer.operand is not None:
+            accept_possible(layer)
+        if checking[layer].threshold == "predicted":
+            accept_predicted(layer, counts[layer].shares)
+    measured = [layer for layer in layers if checking[layer].threshold == "measured"]
+    seen = {layer: Deviations(layer) for layer in measured}
+    first, second = parts(batches)
+    _run(model, measured, first, lambda layer, x, _: seen[layer].locate(x))
+    _run(model, measured, second, lambda layer, x, _: seen[layer].judge(x))
+    for deviations in seen.values():
+        deviations.settle()
 
 
 def _run(model: nn.Module, layers: Sequence[EmulatedLayer], batches: Sequence[Tensor], see: See) -> None:

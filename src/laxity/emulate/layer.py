@@ -113,6 +113,10 @@ class EmulatedLayer(Slots):
             return self._guarded(self._emulate(x[None], self.operand, form)[0])
         return self._guarded(self._emulate(x, self.operand, form))
 
+    def unguarded(self, x: Tensor) -> Tensor:
+        """What the layer gives in floating point for inputs (batch, ...), before anything looks after it."""
+        return self._finish(self.form.native(x, self.used_weight()))
+
     def _guarded(self, outputs: Tensor) -> Tensor:
         return outputs if self.guard is None else self.guard(outputs)
 
