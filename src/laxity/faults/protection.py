@@ -183,14 +183,12 @@ class CodedProtection(StorageProtection):
         """See `StorageProtection.read_all`; group by group."""
         width, size = layout.width_bits, self.group(layout.width_bits)
         groups = -(-len(stored) // size)
-        errors = np.zeros(groups * size, np.uint64)
-        errors[: len(stored)] = stored.astype(np.uint64) ^ struck.astype(np.uint64)
+        errors = self.grouped(stored ^ struck, width)
         check_errors = np.zeros(groups, np.uint64)
         wrong = np.flatnonzero(flips)
         group, shift = self.check_places(wrong, len(stored), width)
         np.bitwise_xor.at(check_errors, group, flips[wrong] << shift.astype(np.uint64))
         found = self.plain(stored, np.arange(len(stored)), width).copy()
-        errors = errors.reshape(groups, size)
         some = np.flatnonzero(errors.any(1) | (check_errors != 0))
         noticed = np.zeros((groups, size), np.bool_)
         if len(some):
