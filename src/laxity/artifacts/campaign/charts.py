@@ -241,8 +241,8 @@ def _bars(kind: Kind, name: str, rows: list[GroupShare], at: list[float], step: 
                 place: [a for a, _, _ in unknown],
                 value: [v for _, _, v in unknown],
                 "text": [_words(kind, name, r) for _, r, _ in unknown],
-                "marker": {"size": 1, "color": "@muted"},
-                error: _whiskers([(v, r.low, r.high) for _, r, v in unknown], "@muted"),
+                "marker": {"size": 1, "color": "@exact"},
+                error: _whiskers([(v, r.low, r.high) for _, r, v in unknown], "@exact"),
                 "hovertemplate": "%{text}<extra></extra>",
             }
         )

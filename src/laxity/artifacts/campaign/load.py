@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from laxity.artifacts.report.files import Count, Part, read_part
 from laxity.campaign.store import ROWS
@@ -70,6 +70,17 @@ class GroupShare(Tried):
     def proved(self) -> bool:
         """Whether the group was not sampled because its faults are proved to change nothing."""
         return self.faults == 0 and self.value == 0 and self.high == 0
+
+
+class BitShare(GroupShare):
+    """Critical faults of a bit; its name is its number."""
+
+    @field_validator("name")
+    @classmethod
+    def _number(cls, name: str) -> str:
+        if not (name.isascii() and name.isdigit()):
+            raise ValueError(f"{name!r} is no bit; bits are numbered from 0")
+        return name
 
 
 class Cell(Tried):
@@ -160,7 +171,7 @@ class Network(Part):
     accuracy_drop: Range
     golden_right: Fraction
     places: list[GroupShare] = Field(min_length=1)
-    bits: list[GroupShare]
+    bits: list[BitShare]
     classes: list[GroupShare]
     cells: list[Cell]
     site_checks: list[SiteCheck]
