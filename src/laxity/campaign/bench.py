@@ -21,6 +21,7 @@ from laxity.core.serial import content_key
 from laxity.evaluation.evaluator import versions
 from laxity.evaluation.injection import private_copy
 from laxity.faults import FaultModel
+from laxity.task.splits import subset
 from laxity.task.task import Task
 
 Source = Callable[[], tuple[nn.Module, Task]]
@@ -42,7 +43,8 @@ class Subject:
         population: kind of population.
         options: of that kind.
         split: from which samples are drawn.
-        images: only the first so many samples of the split, 0 for all.
+        images: so many samples of the split, 0 for all.
+        skip: the samples begin after so many of the split.
         seed: root of all randomness.
     """
 
@@ -51,6 +53,7 @@ class Subject:
     options: Mapping[str, Any] = field(default_factory=dict)
     split: str = "test"
     images: int = 0
+    skip: int = 0
     seed: int = 0
 
 
@@ -73,10 +76,12 @@ class Bench:
         splits = task.splits()
         if subject.split not in splits:
             raise ConfigError(f"unknown split {subject.split!r}{did_you_mean(subject.split, splits)}")
-        if subject.images < 0:
-            raise ConfigError(f"images is {subject.images}; give a number of samples, or 0 for all")
-        self._split, self._seed = splits[subject.split], subject.seed
-        self.images = min(len(self._split), subject.images or len(self._split))
+        if subject.images < 0 or subject.skip < 0:
+            raise ConfigError(f"images is {subject.images} and skip {subject.skip}; give numbers of samples")
+        every = splits[subject.split]
+        kept = min(max(0, len(every) - subject.skip), subject.images or len(every))
+        self._split = subset(every, range(subject.skip, subject.skip + kept))
+        self._seed, self.images = subject.seed, kept
         example, _ = self._split.fetch(range(min(3, self.images)))
         if len(example) < 3:
             raise ConfigError(f"split {subject.split!r} has {len(example)} samples; a campaign needs at least 3")
@@ -145,6 +150,7 @@ class Bench:
                 "options": dict(self._subject.options),
                 "split": self._subject.split,
                 "images": self.images,
+                "skip": self._subject.skip,
                 "seed": self._subject.seed,
             },
         }

@@ -17,6 +17,7 @@ from laxity.cli.doctor import doctor
 from laxity.cli.evaluate import evaluate
 from laxity.cli.failures import guarded
 from laxity.cli.faults import faults
+from laxity.cli.harden import harden
 from laxity.cli.import_circuit import import_circuit
 from laxity.cli.list import list_names
 from laxity.cli.optimize import optimize
@@ -47,6 +48,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "faults": faults,
     "sweep": sweep,
+    "harden": harden,
     "report": report,
     "rtl": rtl,
     "train": train,

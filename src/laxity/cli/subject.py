@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from laxity.core.errors import ConfigError, RunError
 if TYPE_CHECKING:
     from torch import nn
 
+    from laxity.artifacts.hardening import Network
     from laxity.evaluation.evaluator import Evaluator
     from laxity.task import Task
 
@@ -61,3 +63,27 @@ def load_network(subject: str, options: dict[str, Any], name: str) -> tuple[nn.M
     """One of the networks, on the CPU, and the task; as `load_networks`."""
     task, networks = load_networks(subject, options, "cpu")
     return networks[name], task
+
+
+@dataclass(frozen=True, slots=True)
+class SavedNetwork:
+    """Opens the approximated network of a run, or the exact 8-bit network of a task, on the CPU.
+
+    Attributes:
+        subject: name or description of a task, or the folder of a finished run.
+        options: arguments of the task, by name.
+    """
+
+    subject: str
+    options: tuple[tuple[str, Any], ...]
+
+    def __call__(self) -> Network:
+        """As `load_subject`."""
+        from laxity.artifacts.hardening import Network
+        from laxity.artifacts.verify import load_saved
+
+        if Path(self.subject).is_dir() and not self.options:
+            saved = load_saved(Path(self.subject), device="cpu")
+            return Network(saved.evaluator, saved.plan, saved.model)
+        evaluator, _ = load_subject(self.subject, dict(self.options), "cpu")
+        return Network(evaluator, evaluator.base, evaluator.model(evaluator.base))

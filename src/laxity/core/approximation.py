@@ -27,7 +27,8 @@ class Approximation:
     A subclass is a frozen dataclass whose fields are plain JSON values. It states `kind` and `slot`, checks its
     parameters in ``__post_init__`` (calling this class's first, and raising `PlanError`), and overrides the hooks that
     concern it: `check` refuses sites, `restructure` changes shapes of the model, `attach` fills the slot of emulated
-    layers, `demand` says what the hardware saves, `candidates` proposes search values.
+    layers, `demand` says what the hardware saves, `candidates` proposes values to a search that saves
+    energy, `protections` to one that hardens.
     """
 
     kind: ClassVar[str]
@@ -88,6 +89,11 @@ class Approximation:
     @classmethod
     def candidates(cls, site: Site) -> Sequence[Approximation]:
         """Values worth searching at `site`, mildest first; the exact choice is not among them."""
+        return ()
+
+    @classmethod
+    def protections(cls, site: Site) -> Sequence[Approximation]:
+        """Values worth trying where `site` is to be hardened against faults; none for what protects nothing."""
         return ()
 
     @classmethod
