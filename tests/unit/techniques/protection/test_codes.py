@@ -1,4 +1,4 @@
-"""Hsiao codes as they protect memories: every single and double error, and triples as a decoder bit by bit reads them."""
+"""Hsiao codes as they protect memories: all single and double errors, and others as a decoder bit by bit reads them."""
 
 from __future__ import annotations
 

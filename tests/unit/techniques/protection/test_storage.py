@@ -50,9 +50,7 @@ def protections(layout: Layout, count: int) -> list[StorageProtection]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    layout=st.sampled_from(LAYOUTS), count=st.integers(1, 40), faults=st.integers(1, 6), seed=st.integers(0, 2**32)
-)
+@given(layout=st.sampled_from(LAYOUTS), count=st.integers(1, 40), faults=st.integers(1, 6), seed=st.integers(0, 2**32))
 def test_single_words_and_whole_memories_agree(layout: Layout, count: int, faults: int, seed: int) -> None:
     """Wherever only one word, or one check word, is wrong; and nothing is wrong without a fault."""
     words, rng = memory(layout, count, 0), np.random.default_rng(seed)
