@@ -1,5 +1,6 @@
 """Scores that predict which faults change predictions, without injecting them: one file each, by name in `SCORES`."""
 
+from laxity.campaign.scores.disturbance import Disturbance
 from laxity.campaign.scores.gradient import Gradient
 from laxity.campaign.scores.lrp import Lrp
 from laxity.campaign.scores.magnitude import Magnitude
@@ -14,6 +15,7 @@ from laxity.campaign.scores.weights import StruckWeights, weight_changes
 
 __all__ = [
     "SCORES",
+    "Disturbance",
     "Gradient",
     "Groups",
     "Lrp",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,10 +11,16 @@ from torch import Tensor, nn
 from laxity.campaign.activations import ActivationTrials, ActivationWords
 from laxity.campaign.scores.relevances import relevance_maps
 from laxity.campaign.scores.score import FloatArray, IntArray, Struck, finite
-from laxity.campaign.scores.slopes import Objective, felt, seen
+from laxity.campaign.scores.slopes import Objective, Seen, felt, relative, seen
 from laxity.campaign.scores.weights import IMAGES
 from laxity.core.errors import TaskError
 from laxity.relevance.lrp.method import Method
+
+_Place = tuple[Tensor, Tensor]
+"""Samples in a pass, and elements of what is stored for each of them."""
+
+_AtPlaces = Callable[[Seen, Tensor, str, IntArray, _Place], Tensor]
+"""From a pass, what a layer stores in it, the layer, trials and their places to a number for each trial."""
 
 
 class StruckNeurons(Struck):
@@ -53,8 +59,8 @@ class StruckNeurons(Struck):
     def change(self) -> FloatArray:
         """See `Struck.change`."""
 
-        def changes(name: str, some: IntArray, values: Tensor, _: Tensor | None) -> Tensor:
-            words = self._words[self.names.index(name)]
+        def changes(_record: Seen, stored: Tensor, name: str, some: IntArray, place: _Place) -> Tensor:
+            words, values = self._words[self.names.index(name)], stored.flatten(1)[place]
             after = words.corrupted(values, lambda w, bits: self._trials.corrupt(w, some, bits))
             return after.to(torch.float64) - words.corrupted(values, lambda w, _: w).to(torch.float64)
 
@@ -64,10 +70,17 @@ class StruckNeurons(Struck):
         """See `Struck.unit`."""
         return self._trials.element
 
+    def disturbance(self) -> FloatArray:
+        """See `Struck.disturbance`."""
+
+        def shares(_record: Seen, stored: Tensor, _name: str, some: IntArray, place: _Place) -> Tensor:
+            return relative(torch.from_numpy(np.abs(self.change()[some])), stored, place[0])
+
+        return self._once("disturbance", lambda: self._at_places(self.model, shares, None))
+
     def _slopes(self, objective: Objective) -> FloatArray:
-        def slopes(_name: str, _some: IntArray, _values: Tensor, slope: Tensor | None) -> Tensor:
-            assert slope is not None  # there is an objective
-            return slope
+        def slopes(record: Seen, _stored: Tensor, name: str, _some: IntArray, place: _Place) -> Tensor:
+            return record.slopes[name].flatten(1)[place]
 
         return self._at_places(self.reference, slopes, objective)
 
@@ -79,16 +92,15 @@ class StruckNeurons(Struck):
             found[some] = maps[name].reshape(-1)[self._trials.element[some]]
         return found
 
-    def _at_places(self, model: nn.Module, compute: object, objective: Objective | None) -> FloatArray:
-        """Call ``compute(name, trials, values, derivatives)`` for the struck activations; one number per trial."""
-        assert callable(compute)
+    def _at_places(self, model: nn.Module, compute: _AtPlaces, objective: Objective | None) -> FloatArray:
+        """Compute something for the struck activations of some images and one layer at a time; one number per trial."""
         found = np.zeros(len(self))
         names = [self.names[number] for number in np.unique(self.place)]
         for images in torch.from_numpy(np.unique(self.image)).split(IMAGES):
             record = seen(model, names, self.inputs[images])
             stored = record.read if self._where == "input" else record.given
-            wanted = {name: stored[name] for name in names}
-            slopes = {} if objective is None else felt(record, objective, images, wanted)
+            if objective is not None:
+                record = felt(record, objective, images, {name: stored[name] for name in names})
             inside = np.isin(self.image, images.numpy())
             for name in names:
                 some = np.flatnonzero(inside & (self.place == self.names.index(name)))
@@ -96,7 +108,6 @@ class StruckNeurons(Struck):
                     continue
                 rows = torch.searchsorted(images, torch.from_numpy(self.image[some]))
                 place = rows, torch.from_numpy(self._trials.element[some])
-                values = stored[name].detach().flatten(1)[place]
-                at = slopes[name].flatten(1)[place] if slopes else None
-                found[some] = compute(name, some, values, at).to(torch.float64).numpy()
+                values = compute(record, stored[name].detach(), name, some, place)
+                found[some] = values.to(torch.float64).numpy()
         return found

@@ -69,6 +69,14 @@ class Struck(ABC):
         """Which filter holds the struck weight, or which neuron is struck, within its layer, int64 (n,)."""
 
     @abstractmethod
+    def disturbance(self) -> FloatArray:
+        """Largest change of a value at the struck place, float64 (n,), in units of the largest value there.
+
+        For a weight the values are the outputs of its layer for the image, of which those of one filter change by dw
+        times an input; for a neuron they are the activations that are stored with it.
+        """
+
+    @abstractmethod
     def _slopes(self, objective: Objective) -> FloatArray:
         """See `slope`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,11 +34,13 @@ class Seen:
         read: what each layer reads, apart from what others read of the same tensor, by name.
         given: what each layer gives.
         logits: (n, classes).
+        slopes: derivatives, where some were taken, by name of layer.
     """
 
     read: dict[str, Tensor]
     given: dict[str, Tensor]
     logits: Tensor
+    slopes: dict[str, Tensor] = field(default_factory=dict)
 
 
 def seen(model: nn.Module, names: Sequence[str], inputs: Tensor) -> Seen:
@@ -79,8 +81,8 @@ def seen(model: nn.Module, names: Sequence[str], inputs: Tensor) -> Seen:
 
 
 @torch.enable_grad()
-def felt(record: Seen, objective: Objective, images: Tensor, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Derivatives of each image's objective with respect to tensors of its pass, by the same names.
+def felt(record: Seen, objective: Objective, images: Tensor, wanted: dict[str, Tensor]) -> Seen:
+    """The pass with derivatives of each image's objective with respect to some of its tensors, by the same names.
 
     Args:
         record: of the pass.
@@ -89,7 +91,7 @@ def felt(record: Seen, objective: Objective, images: Tensor, wanted: dict[str, T
         wanted: tensors of the pass whose first dimension counts the images.
     """
     found = torch.autograd.grad(objective(record.logits, images).sum(), list(wanted.values()))
-    return dict(zip(wanted, found, strict=True))
+    return replace(record, slopes=dict(zip(wanted, found, strict=True)))
 
 
 class WeightPairs:
@@ -138,6 +140,26 @@ class WeightPairs:
             met = self.windows(x, rows[some], some) * self.planes(given, rows[some], some)
             found[some] = met.flatten(1).sum(1, dtype=torch.float64) if met.dim() > 1 else met.to(torch.float64)
         return found
+
+    def largest(self, x: Tensor, rows: Tensor) -> Tensor:
+        """The largest absolute input that a weight meets, float64 (pairs,); as `products`."""
+        found = torch.empty(len(rows), dtype=torch.float64)
+        for some in torch.arange(len(rows)).split(_PAIRS):
+            met = self.windows(x, rows[some], some).abs()
+            found[some] = (met.flatten(1).amax(1) if met.dim() > 1 else met).to(torch.float64)
+        return found
+
+
+def relative(change: Tensor, values: Tensor, rows: Tensor) -> Tensor:
+    """Changes in units of the largest absolute value of their sample; of the change itself where all values are 0.
+
+    Args:
+        change: not negative, float64 (pairs,).
+        values: (n, ...).
+        rows: which sample each change is of, int64 (pairs,).
+    """
+    largest = values.detach().abs().flatten(1).amax(1).to(torch.float64)[rows]
+    return torch.where(largest > 0, change / torch.where(largest > 0, largest, 1.0), change)
 
 
 def unfolded(x: Tensor, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -10,12 +10,15 @@ from torch import Tensor, nn
 
 from laxity.campaign.scores.relevances import relevance_maps
 from laxity.campaign.scores.score import FloatArray, IntArray, Struck, finite
-from laxity.campaign.scores.slopes import Objective, WeightPairs, felt, seen
+from laxity.campaign.scores.slopes import Objective, Seen, WeightPairs, felt, relative, seen
 from laxity.campaign.weights import WeightTrials
 from laxity.core.errors import TaskError
 from laxity.emulate.layer import EmulatedLayer
 from laxity.evaluation.memory import WeightMemory, weight_coder
 from laxity.relevance.lrp.method import Method
+
+_OfPairs = Callable[[Seen, str, WeightPairs, Tensor, IntArray], Tensor]
+"""From a pass, a layer, its pairs, their samples in the pass and their numbers to a number for each, float64."""
 
 IMAGES = 32
 """Images of one backward pass."""
@@ -75,21 +78,38 @@ class StruckWeights(Struck):
                 found[some] = pairs.filters.numpy()
         return found
 
+    def disturbance(self) -> FloatArray:
+        """See `Struck.disturbance`."""
+
+        def changes(record: Seen, name: str, pairs: WeightPairs, rows: Tensor, numbers: IntArray) -> Tensor:
+            change = torch.from_numpy(np.abs(self.change()[numbers]))
+            return relative(change * pairs.largest(record.read[name].detach(), rows), record.given[name], rows)
+
+        return self._once("disturbance", lambda: self._of_pairs(changes, None))
+
     def _slopes(self, objective: Objective) -> FloatArray:
-        names = [n for n, pairs in zip(self.names, self._pairs, strict=True) if pairs is not None]
+        def slopes(record: Seen, name: str, pairs: WeightPairs, rows: Tensor, _: IntArray) -> Tensor:
+            return pairs.products(record.read[name].detach(), record.slopes[name], rows)
+
+        return self._of_pairs(slopes, objective)
+
+    def _of_pairs(self, compute: _OfPairs, objective: Objective | None) -> FloatArray:
+        """Compute something for all pairs of some images and one layer at a time; one number per trial."""
         found = np.zeros(len(self))
-        wanted = torch.from_numpy(np.unique(self.image))
-        for images in wanted.split(IMAGES):
+        numbers = [number for number, pairs in enumerate(self._pairs) if pairs is not None]
+        names = [self.names[number] for number in numbers]
+        for images in torch.from_numpy(np.unique(self.image)).split(IMAGES):
             record = seen(self.reference, names, self.inputs[images])
-            slopes = felt(record, objective, images, {name: record.given[name] for name in names})
+            if objective is not None:
+                record = felt(record, objective, images, {name: record.given[name] for name in names})
             inside = np.isin(self.image, images.numpy())
-            for name, pairs, group in zip(self.names, self._pairs, self._groups, strict=True):
-                chosen = np.flatnonzero(inside[group])
-                if pairs is None or not len(chosen):
+            for number, name in zip(numbers, names, strict=True):
+                some = self._groups[number][inside[self._groups[number]]]
+                if not len(some):
                     continue
-                rows = torch.searchsorted(images, torch.from_numpy(self.image[group[chosen]]))
-                some = WeightPairs(self.reference.get_submodule(name), torch.from_numpy(self._places[group[chosen]]))
-                found[group[chosen]] = some.products(record.read[name].detach(), slopes[name], rows).numpy()
+                rows = torch.searchsorted(images, torch.from_numpy(self.image[some]))
+                pairs = WeightPairs(self.reference.get_submodule(name), torch.from_numpy(self._places[some]))
+                found[some] = compute(record, name, pairs, rows, some).numpy()
         return found
 
     def _relevances(self, method: Method) -> FloatArray:
