@@ -12,7 +12,7 @@ Energy per site, by component:
   of the site's own word width are clocked.
 - ``weight_buffer``, ``activation_buffer``, ``accumulator_memory``, ``dram``: bits moved times energy per bit;
   ``accumulator_memory`` includes the addition below the columns.
-- ``correction``: only where a site corrects its outputs by a control variate (`laxity.targets.correction`).
+- ``correction``, ``protection``: only where a site asks for them (`laxity.targets.beside`).
 - ``leakage``: cells of the array over the run time.
 
 The core of an element is measured as its generator made it, or, with ``pe_source = "yosys"`` in the description, after
@@ -50,9 +50,9 @@ from laxity.core.estimate import Basis, Estimate
 from laxity.core.records import Cost
 from laxity.core.serial import to_json
 from laxity.targets.assemble import assemble
+from laxity.targets.beside import Beside
 from laxity.targets.breakdown import Breakdown, Element, SiteUse
 from laxity.targets.checks import check_network, exact_sum_bits
-from laxity.targets.correction import COMPONENT, Correction
 from laxity.targets.dataflow import ArrayShape, BufferSizes, Counts, Traffic, count, traffic
 from laxity.targets.description import Description, Options, Schema
 from laxity.targets.generated import count_generated
@@ -86,6 +86,7 @@ class MacArray(Target):
 
     prices_modes: ClassVar[bool] = True
     prices_correction: ClassVar[bool] = True
+    prices_protection: ClassVar[bool] = True
     schema: ClassVar[Schema] = SCHEMA
     options: ClassVar[Options] = {"pe_source": ("netlist", "yosys"), "schedule": ("tiles", "accelerator")}
 
@@ -118,18 +119,21 @@ class MacArray(Target):
             RegistryError, CircuitError: the catalogue has no such multiplier.
         """
         design, work = self._design(demands), self._work(demands)
-        fix = self._correction(demands)
-        leakage_nw = self.shape.rows * self.shape.columns * design.leakage_nw
-        leakage_nw += fix.leakage_nw(default_library()) if fix else 0.0
+        beside = Beside.of(demands, self.shape, self.constants, self._check_period)
+        leakage_nw = self.shape.rows * self.shape.columns * design.leakage_nw + beside.leakage_nw
         energies = [
-            [*self._array_energies(d, n, design), *self._memory_energies(d, n, t), self._leakage(n.cycles, leakage_nw)]
-            + ([self._correction_energy(d, fix)] if fix else [])
+            [
+                *self._array_energies(d, n, design),
+                *self._memory_energies(d, n, t),
+                self._leakage(n.cycles, leakage_nw),
+                *beside.energies(d, n),
+            ]
             for d, n, t in work
         ]
         cycles = sum(n.cycles for _, n, _ in work)
         latency = Estimate.point(cycles, "cycles", Basis.MODELLED, self._latency_source())
-        names = (*COMPONENTS, COMPONENT) if fix else COMPONENTS
-        return assemble(demands, names, energies, area_um2=self._area(design, fix), latency_cycles=latency)
+        area, names = Estimate.total([self._area(design), *beside.area()], "um2"), (*COMPONENTS, *beside.components)
+        return assemble(demands, names, energies, area_um2=area, latency_cycles=latency)
 
     def breakdown(self, demands: Sequence[Demand]) -> Breakdown:
         """The element, and what each site makes the array do.
@@ -322,51 +326,20 @@ class MacArray(Target):
         source = f"cell leakage of the array over the run time; {default_library().name}"
         return Estimate.point(1e-3 * power_nw * time_us, "pJ", Basis.SYNTHESISED, source)
 
-    def _correction(self, demands: Sequence[Demand]) -> Correction | None:
-        """What corrects outputs by a control variate, checked against the clock; None if no site does."""
-        sum_bits = self.constants.count("accumulator_memory.sum_bits")
-        fix = Correction.of(demands, self.shape.rows, self.shape.columns, sum_bits)
-        if fix is not None:
-            where = next(f"site {d.site!r}" for d in demands if d.correction_bits)
-            what = f"{where}: a unit that corrects by sums of {fix.total_bits} bits"
-            self._check_period(what, fix.delay_ns(default_library()), "correct fewer low bits")
-        return fix
-
-    def _correction_energy(self, demand: Demand, fix: Correction) -> Estimate:
-        """The adder column with its memory, and the units below the columns."""
-        if not demand.correction_bits:
-            return Estimate.point(0, "pJ", Basis.MODELLED, "outputs are not corrected here")
-        count, words = fix.operations(demand), fix.words(demand)
-        switching = math.fsum(n * each.switching_pj for n, each in count)
-        toggles = math.fsum(n * each.toggles for n, each in count)
-        clock_pj = 1e-3 * default_library().clock_energy_fj() * math.fsum(n * each.clocked for n, each in count)
-        parts = [
-            Estimate.point(switching + clock_pj, "pJ", Basis.MODELLED, fix.source(demand)),
-            *self._toggles(toggles),
-            self._memory("accumulator_memory", words * fix.total_bits, words * fix.total_bits),
-            self.constants.estimate("accumulator_memory.add", words, "pJ"),
-        ]
-        return Estimate.total(parts, "pJ")
-
     def _toggles(self, bits: float) -> list[Estimate]:
         """Register bits that change, at their outputs and at their inputs."""
         return [self.constants.estimate(f"registers.{side}_toggle", 1e-3 * bits, "pJ") for side in ("output", "input")]
 
-    def _area(self, design: PeDesign, fix: Correction | None) -> Estimate:
+    def _area(self, design: PeDesign) -> Estimate:
         elements = self.shape.rows * self.shape.columns
         names, mapped = ", ".join(design.elements), self._netlist
         source = f"{elements} elements ({names}): cell areas of the {mapped}s, no wiring; {default_library().name}"
-        memories = self.shape.columns + (fix is not None)
         parts = [
             Estimate.point(elements * design.area_um2, "um2", Basis.SYNTHESISED, source),
             self.constants.estimate("weight_buffer.area", 1e6, "um2"),
             self.constants.estimate("activation_buffer.area", 1e6, "um2"),
-            self.constants.estimate("accumulator_memory.area", 1e6 * memories, "um2"),
+            self.constants.estimate("accumulator_memory.area", 1e6 * self.shape.columns, "um2"),
         ]
-        if fix is not None:
-            beside = fix.area_um2(default_library())
-            words = f"{fix.parts}: cell areas of netlists, no wiring; {default_library().name}"
-            parts.append(Estimate.point(beside, "um2", Basis.SYNTHESISED, words))
         return Estimate.total(parts, "um2")
 
     @property

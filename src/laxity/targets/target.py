@@ -38,6 +38,7 @@ class Target(ABC):
         arithmetics: what `Demand.arithmetic` may be; the machine has no circuit for anything else.
         prices_modes: whether the model heeds `Demand.modes`; demands that have some are refused otherwise.
         prices_correction: likewise of `Demand.correction_bits`.
+        prices_protection: likewise of `Demand.protection`.
         constants: the checked description.
     """
 
@@ -46,6 +47,7 @@ class Target(ABC):
     arithmetics: ClassVar[frozenset[str]] = frozenset({"integer"})
     prices_modes: ClassVar[bool] = False
     prices_correction: ClassVar[bool] = False
+    prices_protection: ClassVar[bool] = False
 
     def __init__(self, description: Description) -> None:
         self.constants = description
@@ -104,6 +106,12 @@ class Target(ABC):
                     f"site {demand.site!r} corrects its outputs by the sum of {demand.correction_bits} low bits of its "
                     f"inputs (control variate), for which target {self.name!r} has no circuit and therefore no price; "
                     "use no correction, or another target such as 'mac-array-45nm'"
+                )
+            if demand.protection is not None and not self.prices_protection:
+                raise TargetError(
+                    f"site {demand.site!r} protects its stored weights by {demand.protection.circuit!r}, for which "
+                    f"target {self.name!r} has no circuit and therefore no price; use no protection of weights, or "
+                    "another target such as 'mac-array-45nm'"
                 )
             if not self.has_circuit(demand):
                 raise TargetError(
