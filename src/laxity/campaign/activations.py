@@ -12,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from laxity.campaign.guards import Verdict, watch_of
 from laxity.campaign.replay import Golden, Replay, batches_of
 from laxity.core.errors import PlanError, TaskError
 from laxity.emulate.layer import EmulatedLayer
 from laxity.faults import FLOAT32, IntegerLayout, Layout, Words, decode, encode
 from laxity.techniques.data.codes import ActivationCode
+from laxity.techniques.guard import Place
 
 IntArray = NDArray[np.int64]
 Corrupt = Callable[[Words, int], Words]
@@ -88,6 +90,21 @@ class ActivationTrials:
     corrupt: Callable[[Words, IntArray, int], Words]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Struck:
+    """Activations with faults.
+
+    Attributes:
+        rows: which samples, int64 (n,).
+        stored: float32 (n, ...).
+        changed: whether the struck word is read as another value, bool (n,).
+    """
+
+    rows: Tensor
+    stored: Tensor
+    changed: Tensor
+
+
 class ActivationEngine:
     """Logits of a network under single faults in activations.
 
@@ -109,6 +126,7 @@ class ActivationEngine:
         self._names, self._inputs = list(names), where == "input"
         self._layers = [model.get_submodule(name) for name in names]
         self.words = [_words(layer) if self._inputs else _float_words(layer) for layer in self._layers]
+        self._watches = [watch_of(layer) for layer in self._layers]
         self._replay = Replay(model, names, example, () if self._inputs else names)
 
     def golden(self, inputs: Tensor) -> Golden:
@@ -128,19 +146,51 @@ class ActivationEngine:
             logits[torch.from_numpy(some)] = self._batch(number, trials, some, golden)
         return logits
 
+    @torch.no_grad()
+    def noticed(self, trials: ActivationTrials, golden: Golden) -> NDArray[np.bool_]:
+        """Trials in which what looks after the layer gives the alarm, and does not correct, (n,)."""
+        found = np.zeros(len(trials.image), np.bool_)
+        for number, some in batches_of(trials.layer):
+            if self._watches[number] is not None:
+                found[some] = self._judged(number, self._struck(number, trials, some, golden), golden).noticed
+        return found
+
     def _stored(self, name: str, golden: Golden, rows: Tensor) -> Tensor:
         read = self._replay.input if self._inputs else self._replay.output
         return read(name, golden, rows)
 
     def _batch(self, number: int, trials: ActivationTrials, some: IntArray, golden: Golden) -> Tensor:
-        name, words = self._names[number], self.words[number]
+        struck = self._struck(number, trials, some, golden)
+        layer = self._layers[number]
+        if self._inputs:
+            outputs = layer(struck.stored)
+        else:
+            outputs = struck.stored if getattr(layer, "guard", None) is None else layer.guard(struck.stored)
+        logits = self._replay.resume(self._names[number], outputs, golden, struck.rows)
+        return self._judged(number, struck, golden).settled(logits, golden.logits[struck.rows])
+
+    def _struck(self, number: int, trials: ActivationTrials, some: IntArray, golden: Golden) -> _Struck:
+        """What is stored where one word of each trial is struck."""
+        words = self.words[number]
         rows = torch.from_numpy(trials.image[some])
-        stored = self._stored(name, golden, rows).contiguous()
+        stored = self._stored(self._names[number], golden, rows).contiguous()
         flat = stored.view(len(rows), -1)
         place = torch.arange(len(rows)), torch.from_numpy(trials.element[some])
-        flat[place] = words.corrupted(flat[place], lambda w, bits: trials.corrupt(w, some, bits))
-        outputs = self._layers[number](stored) if self._inputs else stored
-        return self._replay.resume(name, outputs, golden, rows)
+        before = flat[place]
+        flat[place] = words.corrupted(before, lambda w, bits: trials.corrupt(w, some, bits))
+        as_read = words.corrupted(before, lambda w, _: w)
+        changed = flat[place].view(torch.int32) != as_read.view(torch.int32)
+        return _Struck(rows, stored, changed)
+
+    def _judged(self, number: int, struck: _Struck, golden: Golden) -> Verdict:
+        """What the guard of the layer says."""
+        watch, name = self._watches[number], self._names[number]
+        if watch is None:
+            return Verdict.nothing(len(struck.rows))
+        if self._inputs:
+            return watch.judge(Place.INPUTS, struck.stored, watch.values(struck.stored), changed=struck.changed)
+        x, before = self._replay.input(name, golden, struck.rows), self._stored(name, golden, struck.rows)
+        return watch.judge(Place.COMPUTATION, x, struck.stored, before=before)
 
 
 def _words(layer: Any) -> ActivationWords:

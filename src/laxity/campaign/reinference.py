@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from laxity.campaign.guards import watch_of
 from laxity.campaign.weights import WeightTrials
+from laxity.core.errors import TaskError
 from laxity.evaluation.memory import WeightMemory
 
 
@@ -35,17 +38,31 @@ class Reinference:
     Args:
         model: in evaluation mode; each of its memories is written to and restored.
         memories: of the model.
+
+    Raises:
+        TaskError: a layer has a guard that gives alarms.
     """
 
     exact = False
 
     def __init__(self, model: nn.Module, memories: Sequence[WeightMemory]) -> None:
+        watched = next((name for name, m in model.named_modules() if watch_of(m) is not None), None)
+        if watched is not None:
+            raise TaskError(
+                f"layer {watched!r} gives alarms, which are known only in networks that torch.fx can follow, and it "
+                "cannot follow this one; use range restriction or protected memories there"
+            )
         self._model, self._memories = model, memories
 
     @torch.no_grad()
     def golden(self, inputs: Tensor) -> Whole:
         """The pass without faults, sample by sample as faults are."""
         return Whole(inputs, torch.cat([self._model(x.clone()) for x in inputs.split(1)]))
+
+    def noticed(self, trials: WeightTrials, golden: Whole) -> NDArray[np.bool_]:
+        """As `laxity.campaign.weights.WeightEngine.noticed`: no layer gives alarms."""
+        del golden
+        return np.zeros(len(trials.word), np.bool_)
 
     @torch.no_grad()
     def run(self, trials: WeightTrials, golden: Whole) -> Tensor:

@@ -52,8 +52,8 @@ class StruckLayer(ABC):
     exact = False
 
     @abstractmethod
-    def outputs(self, x: Tensor, golden: Tensor | None, changes: Changes) -> Tensor:
-        """Outputs with one changed weight per sample.
+    def values(self, x: Tensor, golden: Tensor | None, changes: Changes) -> Tensor:
+        """What the layer gives before it is scaled and guarded, with one changed weight per sample.
 
         Args:
             x: inputs of the layer, float32 (n, ...).
@@ -61,8 +61,12 @@ class StruckLayer(ABC):
             changes: n of them.
 
         Returns:
-            A new tensor, (n, ...).
+            A new tensor, (n, ...): accumulator contents of layers with codes, otherwise floating point.
         """
+
+    @abstractmethod
+    def outputs(self, values: Tensor) -> Tensor:
+        """What the layer passes on, (n, ...), for what `values` gave."""
 
 
 def struck_layer(layer: nn.Module) -> StruckLayer:
@@ -125,8 +129,8 @@ class _IntegerLayer(StruckLayer):
             self._matrix = layer.form.as_convolution(codes)
 
     @torch.no_grad()
-    def outputs(self, x: Tensor, golden: Tensor | None, changes: Changes) -> Tensor:
-        """See `StruckLayer.outputs`."""
+    def values(self, x: Tensor, golden: Tensor | None, changes: Changes) -> Tensor:
+        """See `StruckLayer.values`."""
         layer, form = self._layer, self._layer.form
         codes = self._operand.input.codes(x)
         sums = layer.integer_sums(codes).to(torch.float64)
@@ -137,7 +141,11 @@ class _IntegerLayer(StruckLayer):
         samples = torch.arange(len(x))
         channel = (samples, ..., filters) if form.linear else (samples, filters)
         sums[channel] += difference
-        return layer.scaled(sums)
+        return sums
+
+    def outputs(self, values: Tensor) -> Tensor:
+        """See `StruckLayer.outputs`."""
+        return self._layer.scaled(values)
 
     def _difference(self, windows: Tensor, old: Tensor, new: Tensor) -> Tensor:
         """What the sums change by, in units of codes: float64, like `windows`."""
@@ -170,8 +178,8 @@ class _FloatLayer(StruckLayer):
         self._bias = None if bias is None else bias.detach()
 
     @torch.no_grad()
-    def outputs(self, x: Tensor, golden: Tensor | None, changes: Changes) -> Tensor:
-        """See `StruckLayer.outputs`."""
+    def values(self, x: Tensor, golden: Tensor | None, changes: Changes) -> Tensor:
+        """See `StruckLayer.values`."""
         assert golden is not None  # the caller knows that they are wanted
         filters, taps = _split(changes.places, self._weight)
         rows = self._weight.reshape(len(self._weight), -1)[filters]
@@ -188,7 +196,11 @@ class _FloatLayer(StruckLayer):
         if self._bias is not None:
             value = value + self._bias[filters].reshape(each)
         y[(samples, ..., filters) if self._form.linear else (samples, filters)] = value
-        return y if self._guard is None else self._guard(y)
+        return y
+
+    def outputs(self, values: Tensor) -> Tensor:
+        """See `StruckLayer.outputs`."""
+        return values if self._guard is None else self._guard(values)
 
     def _convolved(self, x: Tensor, rows: Tensor, filters: Tensor) -> Tensor:
         """One filter per sample, as one convolution with a group per sample."""
@@ -206,31 +218,32 @@ class _FloatLayer(StruckLayer):
 
 
 class _CodedLayer(StruckLayer):
-    """Forces the changed codes on the layer, sample by sample."""
+    """Multiplies by the changed codes, sample by sample."""
 
     keeps_outputs = False
 
     def __init__(self, layer: EmulatedLayer) -> None:
         assert layer.operand is not None  # the caller has looked
         assert isinstance(layer.operand.weight, WeightCoder)
-        self._layer, self._coder = layer, layer.operand.weight
+        self._layer, self._operand, self._coder = layer, layer.operand, layer.operand.weight
         with torch.no_grad():
             clean, _, _ = layer.stored_codes()
             self._stored = self._coder.stored(clean if layer.forced_codes is None else layer.forced_codes)
 
     @torch.no_grad()
-    def outputs(self, x: Tensor, golden: Tensor | None, changes: Changes) -> Tensor:
-        """See `StruckLayer.outputs`."""
-        before, found = self._layer.forced_codes, []
-        try:
-            for sample, place, value in zip(x.split(1), changes.places.tolist(), changes.values, strict=True):
-                stored = self._stored.clone()
-                stored.view(-1)[place] = float(value)
-                self._layer.forced_codes = self._coder.restored(stored)
-                found.append(self._layer(sample))
-        finally:
-            self._layer.forced_codes = before
+    def values(self, x: Tensor, golden: Tensor | None, changes: Changes) -> Tensor:
+        """See `StruckLayer.values`."""
+        found = []
+        codes = self._operand.input.codes(x)
+        for sample, place, value in zip(codes.split(1), changes.places.tolist(), changes.values, strict=True):
+            stored = self._stored.clone()
+            stored.view(-1)[place] = float(value)
+            found.append(self._layer.integer_sums(sample, self._coder.restored(stored)))
         return torch.cat(found)
+
+    def outputs(self, values: Tensor) -> Tensor:
+        """See `StruckLayer.outputs`."""
+        return self._layer.scaled(values)
 
 
 class _WholeLayer(StruckLayer):
@@ -242,14 +255,18 @@ class _WholeLayer(StruckLayer):
         self._layer, self._weight = layer, weight
 
     @torch.no_grad()
-    def outputs(self, x: Tensor, golden: Tensor | None, changes: Changes) -> Tensor:
-        """See `StruckLayer.outputs`."""
+    def values(self, x: Tensor, golden: Tensor | None, changes: Changes) -> Tensor:
+        """See `StruckLayer.values`; a guard has seen them already."""
         found = []
         for sample, place, value in zip(x.split(1), changes.places.tolist(), changes.values, strict=True):
             struck = self._weight.clone()
             struck.view(-1)[place] = value
             found.append(torch.func.functional_call(self._layer, {"weight": struck}, (sample,)))
         return torch.cat(found)
+
+    def outputs(self, values: Tensor) -> Tensor:
+        """See `StruckLayer.outputs`."""
+        return values
 
 
 def _split(places: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:

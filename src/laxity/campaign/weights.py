@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from laxity.campaign.guards import Verdict, watch_of
 from laxity.campaign.replay import Golden, Replay, batches_of
 from laxity.campaign.struck import Changes, struck_layer
 from laxity.core.errors import TaskError
 from laxity.evaluation.memory import WeightMemory
 from laxity.faults import Words
 from laxity.faults.protection import NOWHERE
+from laxity.techniques.guard import Place
 
 IntArray = NDArray[np.int64]
 
@@ -78,6 +80,7 @@ class WeightEngine:
             raise TaskError(f"weight {missing!r} belongs to a function, not to a layer, and cannot be replayed from")
         self._memories, self._modules = memories, [modules[name] for name in names]
         self._layers = [struck_layer(modules[name]) for name in names]
+        self._watches = [watch_of(modules[name]) for name in names]
         kept = [n for n, layer in zip(names, self._layers, strict=True) if layer.keeps_outputs]
         self._replay = Replay(model, names, example, kept)
         self.exact = all(layer.exact for layer in self._layers)
@@ -103,23 +106,65 @@ class WeightEngine:
             logits[trial] = self._pair(trials, trial, golden)[0]
         return logits
 
+    @torch.no_grad()
+    def noticed(self, trials: WeightTrials, golden: Golden) -> NDArray[np.bool_]:
+        """Trials in which what looks after the struck layer gives the alarm, and does not correct, (n,)."""
+        found = np.zeros(len(trials.word), np.bool_)
+        pairs = trials.pairs
+        single = np.flatnonzero(~pairs)
+        for number, some in batches_of(trials.memory[single]):
+            if self._watches[number] is not None:
+                found[single[some]] = self._struck(number, trials, single[some], golden)[1].noticed
+        for trial in np.flatnonzero(pairs).tolist():
+            found[trial] = self._written(trials, trial, golden)[1].noticed[0]
+        return found
+
     def _pair(self, trials: WeightTrials, trial: int, golden: Golden) -> Tensor:
         """Logits with both words written."""
         number, rows = int(trials.memory[trial]), torch.from_numpy(trials.image[trial : trial + 1])
-        memory = self._memories[number]
+        outputs, verdict = self._written(trials, trial, golden)
+        logits = self._replay.resume(self._memories[number].name, outputs, golden, rows)
+        return verdict.settled(logits, golden.logits[rows])
+
+    def _written(self, trials: WeightTrials, trial: int, golden: Golden) -> tuple[Tensor, Verdict]:
+        """Outputs of the layer with both words written, and what its guard says."""
+        number, rows = int(trials.memory[trial]), torch.from_numpy(trials.image[trial : trial + 1])
+        memory, layer, watch = self._memories[number], self._modules[number], self._watches[number]
         x = self._replay.input(memory.name, golden, rows)
+        before = watch.values(x) if watch is not None else None
         try:
             memory.write(trials.written(trial, memory.words))
-            outputs = self._modules[number](x)
+            outputs = layer(x)
+            values = watch.values(x) if watch is not None else None
         finally:
             memory.restore()
-        return self._replay.resume(memory.name, outputs, golden, rows)
+        if watch is None or values is None:
+            return outputs, Verdict.nothing(1)
+        return outputs, watch.judge(Place.WEIGHTS, x, values, before=before)
 
     def _batch(self, number: int, trials: WeightTrials, some: IntArray, golden: Golden) -> Tensor:
-        memory, layer = self._memories[number], self._layers[number]
-        places, values = memory.changed(trials.word[some], trials.words[some])
         rows = torch.from_numpy(trials.image[some])
-        before = self._replay.output(memory.name, golden, rows) if layer.keeps_outputs else None
+        values, verdict = self._struck(number, trials, some, golden)
+        outputs = self._layers[number].outputs(values)
+        logits = self._replay.resume(self._memories[number].name, outputs, golden, rows)
+        return verdict.settled(logits, golden.logits[rows])
+
+    def _struck(self, number: int, trials: WeightTrials, some: IntArray, golden: Golden) -> tuple[Tensor, Verdict]:
+        """What the layer gives before it is scaled and guarded, and what its guard says."""
+        memory, layer, watch = self._memories[number], self._layers[number], self._watches[number]
+        rows = torch.from_numpy(trials.image[some])
         x = self._replay.input(memory.name, golden, rows)
-        outputs = layer.outputs(x, before, Changes(torch.from_numpy(places), values))
-        return self._replay.resume(memory.name, outputs, golden, rows)
+        golden_outputs = self._replay.output(memory.name, golden, rows) if layer.keeps_outputs else None
+        values = layer.values(x, golden_outputs, self._changes(memory, trials.word[some], trials.words[some]))
+        if watch is None:
+            return values, Verdict.nothing(len(some))
+        before = None
+        if watch.wants_differences:  # in the same way, so that rounding is the same
+            unchanged = self._changes(memory, trials.word[some], memory.words[trials.word[some]])
+            before = layer.values(x, golden_outputs, unchanged)
+        return values, watch.judge(Place.WEIGHTS, x, values, before=before)
+
+    @staticmethod
+    def _changes(memory: WeightMemory, word: IntArray, words: Words) -> Changes:
+        places, values = memory.changed(word, words)
+        return Changes(torch.from_numpy(places), values)

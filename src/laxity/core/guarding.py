@@ -12,6 +12,7 @@ class Guarding:
     Attributes:
         comparisons: of each output with constants.
         copies: how often every output is computed; copies are compared, or voted on where there are three.
+        copied_weights: each copy has stored weights of its own.
         check_filters: filters of each group that are computed besides, with exact products; a weight of theirs is a
             sum over the filters of the group. Sums of outputs are compared with what they give.
         check_weight_bits: width of these weights, sign included; 0 where there are none.
@@ -21,6 +22,7 @@ class Guarding:
 
     comparisons: int = 0
     copies: int = 1
+    copied_weights: bool = False
     check_filters: int = 0
     check_weight_bits: int = 0
     check_bits: int = 0

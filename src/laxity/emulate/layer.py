@@ -271,20 +271,21 @@ class EmulatedLayer(Slots):
         coder, weight = self.operand.weight, self.used_weight()
         return coder.codes(weight, *coder.scale_and_zero(weight)), coder.bits, coder.stored_signed
 
-    def integer_sums(self, codes: Tensor) -> Tensor:
+    def integer_sums(self, codes: Tensor, weight_codes: Tensor | None = None) -> Tensor:
         """Accumulator contents for input codes in units of (input code) x (weight code), zero-points corrected.
 
-        Exact whole numbers in floating point, or exact binary fractions where the circuit resolves narrow codes finer.
+        Other weight codes may be given than those of the stored weight, in its shape. Exact whole numbers in floating point, or exact binary fractions where the circuit resolves narrow codes finer.
 
         Raises:
             PlanError: the site computes in floating point.
         """
-        weight_codes, _, _ = self.stored_codes()
+        stored, _, _ = self.stored_codes()
         assert self.operand is not None  # stored_codes has checked
         assert isinstance(self.operand.weight, WeightCoder)
         _, zero = self.operand.weight.scale_and_zero(self.used_weight())
         with torch.no_grad():
-            return self._integer(codes, weight_codes, zero, self.operand, self.form)
+            used = stored if weight_codes is None else weight_codes
+            return self._integer(codes, used, zero, self.operand, self.form)
 
     def _integer(
         self, codes: Tensor, weight_codes: Tensor, weight_zero: Tensor, operand: Operands, form: Form

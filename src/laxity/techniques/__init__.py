@@ -9,6 +9,7 @@ from laxity.techniques.hardware import (
     filter_multipliers,
     multiplier,
     range_restriction,
+    redundancy,
 )
 from laxity.techniques.protection import in_place_ecc, parity, secded, tmr, weight_clip
 from laxity.techniques.software import channels, magnitude
@@ -33,6 +34,7 @@ InPlaceEcc = in_place_ecc.InPlaceEcc
 WeightClip = weight_clip.WeightClip
 Abft = abft.Abft
 RangeRestriction = range_restriction.RangeRestriction
+Redundancy = redundancy.Redundancy
 
 __all__ = [
     "Abft",
@@ -51,6 +53,7 @@ __all__ = [
     "Minifloat",
     "Parity",
     "RangeRestriction",
+    "Redundancy",
     "Secded",
     "Tmr",
     "TmrBits",

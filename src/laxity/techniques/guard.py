@@ -27,8 +27,9 @@ class Evidence:
 
     Attributes:
         place: what was struck.
-        differs: whether the layer gave another value than without the fault, bool (n,).
-        changed: whether a word that the layer reads is another one, bool (n,).
+        differs: whether the layer gave another value than without the fault, bool (n,); all False where that is not
+            wanted.
+        changed: whether an activation that the layer reads is another one, bool (n,).
         residuals: sums over the output channels less what the checksum filter says, (n, checks), where they are wanted.
         bounds: what rounding alone can make of residuals, (n, checks); None where arithmetic is exact.
     """
@@ -47,12 +48,16 @@ class OutputGuard(nn.Module):
 
     Attributes:
         calibrated: whether it wants to see outputs, or residuals, of calibration data.
+        notices_faults: whether it ever gives an alarm.
         wants_residuals: whether it compares checksums.
+        wants_differences: whether it compares values with those without a fault.
         off: outputs are passed on untouched, while the guard is being calibrated.
     """
 
     calibrated: ClassVar[bool] = False
+    notices_faults: ClassVar[bool] = False
     wants_residuals: ClassVar[bool] = False
+    wants_differences: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from laxity.campaign.activations import ActivationEngine, ActivationTrials, FloatWords
@@ -64,6 +65,13 @@ class _Activations(Population):
     def logits(self, faults: Faults, golden: Any) -> Tensor:
         """See `Population.logits`."""
         self.check(faults)
+        return self._engine.run(self._trials(faults), golden)
+
+    def noticed(self, faults: Faults, golden: Any) -> NDArray[np.bool_]:
+        """See `Population.noticed`."""
+        return self._engine.noticed(self._trials(faults), golden)
+
+    def _trials(self, faults: Faults) -> ActivationTrials:
         place, bits = self._layer[self.cells.place[faults.cell]], self.cells.bit[faults.cell]
 
         def corrupt(words: Words, some: np.ndarray, _: int) -> Words:
@@ -71,7 +79,7 @@ class _Activations(Population):
             struck: Words = self._fault.strike(words, layout, bits[some], faults.random[some])
             return struck
 
-        return self._engine.run(ActivationTrials(place, faults.site, faults.image, corrupt), golden)
+        return ActivationTrials(place, faults.site, faults.image, corrupt)
 
     def parts(self) -> tuple[Part, ...]:
         """See `Population.parts`."""

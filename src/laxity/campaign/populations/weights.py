@@ -74,20 +74,17 @@ class Weights(Population):
         logits: Tensor = golden.logits[torch.from_numpy(faults.image)]
         some = np.flatnonzero(read.changed)
         if len(some):
-            trials = WeightTrials(
-                read.memory[some],
-                read.word[some],
-                read.words[some],
-                faults.image[some],
-                read.other[some],
-                read.others[some],
-            )
-            logits[torch.from_numpy(some)] = self._engine.run(trials, golden)
+            logits[torch.from_numpy(some)] = self._engine.run(read.trials(some, faults.image), golden)
         return logits
 
     def noticed(self, faults: Faults, golden: Any) -> NDArray[np.bool_]:
-        """See `Population.noticed`."""
-        return self._read(faults).noticed
+        """See `Population.noticed`; by the protection of the memory, or by what looks after the layer."""
+        read = self._read(faults)
+        found = read.noticed.copy()
+        some = np.flatnonzero(read.changed)
+        if len(some):
+            found[some] |= self._engine.noticed(read.trials(some, faults.image), golden)
+        return found
 
     def _read(self, faults: Faults) -> _Read:
         """What is read with every fault."""
@@ -150,6 +147,12 @@ class _Read:
         n = len(memory)
         zeros, words, no = np.zeros(n, np.int64), np.zeros(n, np.uint64), np.zeros(n, np.bool_)
         return _Read(memory, zeros, words, np.full(n, NOWHERE, np.int64), words.copy(), no, no.copy())
+
+    def trials(self, some: IntArray, image: IntArray) -> WeightTrials:
+        """Some of the faults, with the images that all of them meet."""
+        return WeightTrials(
+            self.memory[some], self.word[some], self.words[some], image[some], self.other[some], self.others[some]
+        )
 
     def put(self, some: IntArray, memory: WeightMemory, word: IntArray | None, read: Read) -> None:
         """Note what the struck words of a memory, or check words if None, are read as.

@@ -169,6 +169,7 @@ class ChecksumGuard(OutputGuard):
     """
 
     calibrated: ClassVar[bool] = True
+    notices_faults: ClassVar[bool] = True
     wants_residuals: ClassVar[bool] = True
 
     low: Tensor
