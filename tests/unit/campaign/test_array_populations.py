@@ -118,10 +118,13 @@ def test_registers_of_all_elements_in_all_cycles(flow: str) -> None:
     assert f"{100 * macs.idle_share:.1f} %" in macs.statement
 
 
+@pytest.mark.parametrize("guarded", [False, True])
 @flows
-def test_a_flip_changes_one_sum(flow: str) -> None:
+def test_a_flip_changes_one_sum(flow: str, guarded: bool) -> None:
     """Against the network from its start, with the sum of one output of one layer changed."""
     macs, model = population("macs", FLIP, flow)
+    for layer in macs.network.layers.values():
+        layer.guard = (lambda y: y.clamp(-0.25, 0.5)) if guarded else None
     x = arrays.inputs()
     golden = macs.golden(x)
     live = macs.cells.place != macs.cells.places.index("idle")

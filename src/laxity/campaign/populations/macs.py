@@ -110,12 +110,9 @@ class Macs(Population):
         upsets = [registers.upset(int(site)) for site in faults.site[some]]
         bits = self.cells.bit[faults.cell[some]]
         pairs = [registers.change(u, int(b), c) for u, b, c in zip(upsets, bits, codes, strict=True)]
-        outputs = torch.tensor([u.output for u in upsets])
-        positions = torch.tensor([u.position for u in upsets])
-        y = layer(x)
-        flat = y.reshape(len(y), layer.outputs, -1)
-        flat[torch.arange(len(y)), outputs, positions] = _scaled(layer, torch.tensor(pairs, dtype=torch.float64).sum(1), outputs, y.dim())
-        return self._replay.resume(name, flat.view(y.shape), golden, rows)
+        places = torch.tensor([(u.output, u.position) for u in upsets]).T
+        y = _with_sums(layer, x, places, torch.tensor(pairs, dtype=torch.float64).T)
+        return self._replay.resume(name, y, golden, rows)
 
     def parts(self) -> tuple[Part, ...]:
         """See `Population.parts`."""
@@ -129,10 +126,26 @@ class Macs(Population):
         return tuple(found)
 
 
-def _scaled(layer: EmulatedLayer, sums: Tensor, outputs: Tensor, dims: int) -> Tensor:
-    """What a layer gives for one sum of each sample: float32 (n,)."""
-    full = torch.zeros(len(sums), layer.outputs, dtype=torch.float64)
-    samples = torch.arange(len(sums))
-    full[samples, outputs] = sums
-    shape = (*full.shape, *([1] * (dims - 2)))
-    return layer.scaled(full.reshape(shape)).reshape(full.shape)[samples, outputs]
+def _with_sums(layer: EmulatedLayer, x: Tensor, places: Tensor, sums: Tensor) -> Tensor:
+    """Outputs of a layer one of whose sums is another one in every sample.
+
+    Args:
+        layer: with integer operands.
+        x: its inputs, float32 (n, ...).
+        places: output and position of the sum, int64 (2, n).
+        sums: without fault, and what is added, float64 (2, n).
+    """
+    samples, (outputs, positions) = torch.arange(len(x)), places
+    if layer.guard is not None:  # it looks after whole outputs
+        assert layer.operand is not None  # layers on an array have one
+        every = layer.integer_sums(layer.operand.input.codes(x)).to(torch.float64)
+        flat = every.reshape(len(x), layer.outputs, -1)
+        flat[samples, outputs, positions] += sums[1]
+        return layer.scaled(flat.view(every.shape))
+    y = layer(x)
+    alone = torch.zeros(len(x), layer.outputs, dtype=torch.float64)
+    alone[samples, outputs] = sums.sum(0)
+    scaled = layer.scaled(alone.reshape(len(x), layer.outputs, *([1] * (y.dim() - 2))))
+    found = y.reshape(len(x), layer.outputs, -1)
+    found[samples, outputs, positions] = scaled.reshape(len(x), -1)[samples, outputs]
+    return found.view(y.shape)
