@@ -18,7 +18,7 @@ from laxity.kernels import native
 
 from .conftest import TINY, Own, call, execute
 
-COMMANDS = ["demo", "optimize", "evaluate", "faults", "sweep", "report", "train", "sites", "list", "doctor", "circuits", "rtl"]
+COMMANDS = ["demo", "optimize", "evaluate", "faults", "sweep", "harden", "report", "train", "sites", "list", "doctor", "circuits", "rtl"]
 METRICS = {"task", "target", "seed", "split", "samples", "baseline", "approximated", "drop", "energy_pj"}
 CIRCUIT = {
     *("name", "a_bits", "b_bits", "signed", "gates", "ep", "med", "wce", "mred", "max_red", "nmed", "mse", "bias"),
@@ -154,6 +154,29 @@ def test_faults_of_a_run_and_of_a_task(finished: Path, own: Own, tmp_path: Path)
     words = ["--fault", "stuck_at value=1", "--population", "activations", "--networks", "original"]
     stuck = document("faults", "digits", *words, *options, "--out", tmp_path / "stuck")
     assert "activations read" in stuck["networks"]["original"]["statement"]
+
+
+def test_a_network_is_hardened(tmp_path: Path) -> None:
+    words = ["harden", "digits", "--fault", "multi_flip count=8", "--max-sdc", 0.004, "--workers", 1]
+    words += ["--techniques", "tmr,parity", "--out", tmp_path]
+    outcome = call(*words, "--json")
+    assert outcome.code in (0, 3), outcome.err
+    found = json.loads(outcome.out)
+    assert found["chosen"] is None or found["chosen"]["share"]["high"] <= 0.004
+    assert (outcome.code == 3) == (found["chosen"] is None)
+    assert found == json.loads((tmp_path / "hardening.json").read_text())
+    again = call(*words)
+    assert again.code == outcome.code
+    assert "within limit" in again.out
+    for wrong, message in (
+        (["--objective", "energy"], "did you mean 'energy_pj'"),
+        (["--techniques", "integer"], "protects nothing"),
+        (["--max-sdc", 0], "between 0 and 1"),
+        (["--metric", "due"], "'critical'"),
+    ):
+        refused = call("harden", "digits", *wrong, "--out", tmp_path / "refused")
+        assert refused.code not in (0, 3)
+        assert message in refused.err
 
 
 def test_faults_that_cannot_be(tmp_path: Path) -> None:
