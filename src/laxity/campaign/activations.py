@@ -165,7 +165,8 @@ class ActivationEngine:
         if self._inputs:
             outputs = layer(struck.stored)
         else:
-            outputs = struck.stored if getattr(layer, "guard", None) is None else layer.guard(struck.stored)
+            guard = layer.guard if isinstance(layer, EmulatedLayer) else None
+            outputs = struck.stored if guard is None else guard(struck.stored)
         logits = self._replay.resume(self._names[number], outputs, golden, struck.rows)
         return self._judged(number, struck, golden).settled(logits, golden.logits[struck.rows])
 

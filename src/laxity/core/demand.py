@@ -186,11 +186,14 @@ class Demand:
     def weight_storage_bits(self) -> int:
         """Bits to store the weights: dense, or non-zeros with their indices where that is declared; and check bits.
 
+        All of that as often as copies of the computation have weights of their own.
+
         Non-zeros are taken to be spread over the modes as all weights are. Indices are not protected.
         """
         each = self.mean_weight_bits + self.index_bits
         check = 0 if self.protection is None else self.protected_words * self.protection.check_bits
-        return round(self.stored_weights * each) + check
+        copies = self.guard.copies if self.guard is not None and self.guard.copied_weights else 1
+        return copies * (round(self.stored_weights * each) + check)
 
     @property
     def stored_weights(self) -> int:

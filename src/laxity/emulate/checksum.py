@@ -149,8 +149,8 @@ class Checksums:
         """
         layer, operand = self._layer, self._layer.operand
         assert isinstance(operand, IntegerOperands)  # checked when the guard was attached
-        several = isinstance(layer.multiplier, Arrangement)
-        if (several and not isinstance(layer.multiplier, FilterCores)) or not _wraps(layer):
+        several = isinstance(layer.multiplier, Arrangement) and not isinstance(layer.multiplier, FilterCores)
+        if several or not _wraps(layer):
             raise PlanError(
                 f"the errors of the sums at site {layer.site.name!r} do not follow from a table of its products; use "
                 "threshold 'measured' of 'abft' there, not fitted"
@@ -159,7 +159,8 @@ class Checksums:
         codes = np.arange(first, last + 1)
         outputs = len(self._matrix)
         weights = self._matrix.reshape(outputs, -1).numpy().astype(np.int64)
-        cores = [layer.multiplier.core_of(k) if several else layer.multiplier for k in range(outputs)]  # type: ignore[union-attr]
+        one = layer.multiplier
+        cores = [one.core_of(k) if isinstance(one, Arrangement) else one for k in range(outputs)]
         found = np.zeros((self._groups, weights.shape[1], len(codes)))
         for core in dict.fromkeys(cores):
             scalar = operand.scalar(core, layer.site.name)

@@ -87,6 +87,7 @@ class MacArray(Target):
     prices_modes: ClassVar[bool] = True
     prices_correction: ClassVar[bool] = True
     prices_protection: ClassVar[bool] = True
+    prices_guard: ClassVar[bool] = True
     schema: ClassVar[Schema] = SCHEMA
     options: ClassVar[Options] = {"pe_source": ("netlist", "yosys"), "schedule": ("tiles", "accelerator")}
 
@@ -122,18 +123,27 @@ class MacArray(Target):
         beside = Beside.of(demands, self.shape, self.constants, self._check_period)
         leakage_nw = self.shape.rows * self.shape.columns * design.leakage_nw + beside.leakage_nw
         energies = [
-            [
-                *self._array_energies(d, n, design),
-                *self._memory_energies(d, n, t),
-                self._leakage(n.cycles, leakage_nw),
-                *beside.energies(d, n),
-            ]
+            self._site(self._array_energies(d, n, design), self._memory_energies(d, n, t), d, n, beside, leakage_nw)
             for d, n, t in work
         ]
         cycles = sum(n.cycles for _, n, _ in work)
         latency = Estimate.point(cycles, "cycles", Basis.MODELLED, self._latency_source())
         area, names = Estimate.total([self._area(design), *beside.area()], "um2"), (*COMPONENTS, *beside.components)
         return assemble(demands, names, energies, area_um2=area, latency_cycles=latency)
+
+    def _site(
+        self,
+        array: list[Estimate],
+        memories: list[Estimate],
+        demand: Demand,
+        n: Counts,
+        beside: Beside,
+        leakage_nw: float,
+    ) -> list[Estimate]:
+        """Energy of a site by component; a further copy repeats everything but DRAM traffic."""
+        own_weights = demand.guard is not None and demand.guard.copied_weights
+        copy = [*array, *memories[own_weights:3]]  # copied weights are counted as stored and read already
+        return [*array, *memories, self._leakage(n.cycles, leakage_nw), *beside.energies(demand, n, copy)]
 
     def breakdown(self, demands: Sequence[Demand]) -> Breakdown:
         """The element, and what each site makes the array do.
@@ -149,8 +159,13 @@ class MacArray(Target):
 
     def _work(self, demands: Sequence[Demand]) -> list[tuple[Demand, Counts, Traffic]]:
         """Every site with what it counts and moves."""
-        counts = [self._count(d, self.shape) for d in demands]
+        counts = [self._executed(d) for d in demands]
         return list(zip(demands, counts, traffic(demands, counts, self.sizes), strict=True))
+
+    def _executed(self, demand: Demand) -> Counts:
+        """What a site counts; copies of its computation follow each other and take so many cycles more."""
+        found = self._count(demand, self.shape)
+        return found if demand.guard is None else replace(found, cycles=found.cycles * demand.guard.copies)
 
     def _use(self, demand: Demand, n: Counts, t: Traffic, design: PeDesign) -> SiteUse:
         def per_product(of: Demand) -> dict[str, float]:

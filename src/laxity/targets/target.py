@@ -39,6 +39,7 @@ class Target(ABC):
         prices_modes: whether the model heeds `Demand.modes`; demands that have some are refused otherwise.
         prices_correction: likewise of `Demand.correction_bits`.
         prices_protection: likewise of `Demand.protection`.
+        prices_guard: likewise of `Demand.guard`.
         constants: the checked description.
     """
 
@@ -48,6 +49,7 @@ class Target(ABC):
     prices_modes: ClassVar[bool] = False
     prices_correction: ClassVar[bool] = False
     prices_protection: ClassVar[bool] = False
+    prices_guard: ClassVar[bool] = False
 
     def __init__(self, description: Description) -> None:
         self.constants = description
@@ -112,6 +114,12 @@ class Target(ABC):
                     f"site {demand.site!r} protects its stored weights by {demand.protection.circuit!r}, for which "
                     f"target {self.name!r} has no circuit and therefore no price; use no protection of weights, or "
                     "another target such as 'mac-array-45nm'"
+                )
+            if demand.guard is not None and not self.prices_guard:
+                raise TargetError(
+                    f"site {demand.site!r} has hardware that looks after its outputs, for which target {self.name!r} "
+                    "has no circuit and therefore no price; use no GUARD choice, or another target such as "
+                    "'mac-array-45nm'"
                 )
             if not self.has_circuit(demand):
                 raise TargetError(
