@@ -18,8 +18,11 @@ FIGURES = (("share", "share"), ("low", "at least"), ("high", "at most"))
 MOST = 100
 """Rows that a map shows; of more, those with most harm."""
 
+_LEAST_END = 0.05
+"""Of the range of colours: shares below never look alarming."""
+
 _TICK_PX = 18
-_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
+_TICKS = (0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 Grid = list[list[float | None]]
 
@@ -136,7 +139,7 @@ def _shares(
     rows: Sequence[Sequence[Seen | None]], every: Sequence[Seen], outcome: str, which: int, most_ticks: int
 ) -> Json:
     """Colours by the square root, which tells small shares apart from 0."""
-    end = max([0.0001, *(s.ends[outcome][which] for s in every)])
+    end = max([_LEAST_END, *(s.ends[outcome][which] for s in every)])
     ticks = [0.0]
     for tick in _TICKS:
         if tick <= end and math.sqrt(tick) - math.sqrt(ticks[-1]) >= math.sqrt(end) / max(most_ticks, 1):

@@ -47,10 +47,12 @@ class Grouping:
         return any(g.value is None for panel, _ in self.panels for groups in panel.groups for g in groups)
 
 
-_LEADS = {
-    "places": "In the order of the network. A bar is the share of critical faults among those in the {word}, "
+_LEADS = {  # by grouping, where needed with the population
+    "places": "In the order of the {of}. A bar is the share of critical faults among those in the {word}, "
     "whatever its size: a large {word} is struck more often.",
     "bits": "The most significant bit first, as words are written.",
+    "bits of gates": "A bit stands for the faults that change the product by its weight on average, over operands that "
+    "may occur; the largest first.",
     "classes": "By the class that the network predicts without the fault, over all places and bits.",
 }
 
@@ -141,14 +143,22 @@ def _sites(network: Network) -> tuple[str, str]:
 
 def _groupings(view: CampaignView) -> list[Grouping]:
     """Sections by place, bit and class; a network with a single place has nothing to compare there."""
-    word = wording.place_word(view.first)
+    word, population = wording.place_word(view.first), view.first.identity.subject.population
     kinds = {kind.key: kind for network in view.networks.values() for kind in usual_kinds(network, word)}
     found = []
     for key in ("places", "bits", "classes"):
         if key in kinds:
             kind = kinds[key]
+            lead = _LEADS.get(f"{key} of {population}", _LEADS[key])
             drawn = [(panel, shares_chart(view, panel)) for panel in panels(view, kind)]
-            found.append(Grouping(key, f"By {kind.word}", _LEADS[key].format(word=word), drawn))
+            found.append(
+                Grouping(
+                    key,
+                    f"By {kind.word}",
+                    lead.format(word=word, of="network" if word == "layer" else "population"),
+                    drawn,
+                )
+            )
     return found
 
 

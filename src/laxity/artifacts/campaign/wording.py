@@ -12,7 +12,7 @@ from typing import Any
 from laxity.artifacts.campaign.load import CampaignView, GroupShare, Network, Range, SiteCheck
 from laxity.artifacts.page.numbers import MINUS, THIN, number
 
-_LAYERS = frozenset({"weights", "activations", "neurons"})
+_LAYERS = frozenset({"weights", "activations", "neurons", "accumulators"})
 """Populations whose places are layers."""
 
 METRICS = (
@@ -29,7 +29,7 @@ METRICS = (
 TERMS = (
     (
         "Fault",
-        "One thing struck once, as the fault model and the population say, while one image is processed. Site and "
+        "One thing struck, as the fault model and the population say, while one image is processed. Site and "
         "image are drawn at random; all sites and all images are equally likely.",
     ),
     (

@@ -95,6 +95,22 @@ def test_maps_of_all_networks_have_the_same_colours(flipped: Path) -> None:
     assert tops[0] == tops[1]
 
 
+def test_small_shares_do_not_look_alarming(bits: Path, edit: Edit) -> None:
+    def rare(d: Any) -> None:
+        for network in d["networks"].values():
+            for cell in network["cells"]:
+                cell.update(faults=1000, critical=1, sdc=1, due=0)
+
+    edit(bits, rare)
+    for chart in heat_charts(load_campaign(bits)).values():
+        assert chart.figure is not None
+        shown = chart.figure["maps"]["critical-share"]
+        assert shown["zmax"] == pytest.approx(math.sqrt(0.05))
+        assert shown["ticktext"][0] == "0%"
+        assert shown["ticktext"][-1] == "5%"
+        assert shown["tickvals"] == pytest.approx([math.sqrt(float(t[:-1]) / 100) for t in shown["ticktext"]])
+
+
 def test_words_and_single_places_have_no_map(replaced: Path, bits: Path, edit: Edit) -> None:
     assert heat_charts(load_campaign(replaced)) == {}
 

@@ -134,6 +134,17 @@ def test_sections_follow_the_population(flipped: Path, replaced: Path) -> None:
     assert sections[replaced] == ["front", "compared", "places", "classes", "drawn", "terms", "origin"]
 
 
+def test_places_and_bits_are_called_what_they_are(bits: Path, edit: Edit) -> None:
+    text = plain(render_campaign(bits))
+    assert "By layer In the order of the network." in text
+    assert "The most significant bit first, as words are written." in text
+    edit(bits, lambda d: [n["identity"]["subject"].update(population="gates") for n in d["networks"].values()])
+    text = plain(render_campaign(bits))
+    assert "By place In the order of the population." in text
+    assert "A bit stands for the faults that change the product by its weight on average" in text
+    assert "as words are written" not in text
+
+
 @pytest.mark.parametrize("key", ["places", "bits", "classes"])
 def test_groups_are_those_of_the_file(flipped: Path, key: str) -> None:
     page, data = render_campaign(flipped), document(flipped)
