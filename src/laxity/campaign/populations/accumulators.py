@@ -7,8 +7,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from laxity.campaign.guards import Verdict, watch_of
 from laxity.campaign.population import POPULATIONS, Cells, Faults, Part, Population
 from laxity.campaign.replay import Golden, Replay, batches_of
 from laxity.core.errors import ConfigError, TaskError
@@ -18,6 +20,7 @@ from laxity.emulate.layer import EmulatedLayer
 from laxity.faults import FaultModel
 from laxity.faults.twos_complement import TwosComplement
 from laxity.techniques.data.codes import IntegerOperands
+from laxity.techniques.guard import Place
 
 WIDTH_BITS = 32
 """Of an accumulator, where no other width is asked for."""
@@ -37,11 +40,12 @@ class Accumulators(Population):
 
     def __init__(self, model: nn.Module, fault: FaultModel, example: Tensor, width: int) -> None:
         self._layout, self._fault = TwosComplement(width), fault
-        self._layers = [m for m in emulated(model) if _sums(m)]
+        self._layers = [m for m in emulated(model) if isinstance(m, EmulatedLayer) and _sums(m)]
         if not self._layers:
             raise TaskError("the network has no integer layer whose sums could be struck; give it an OPERAND choice")
         modules = {id(m): name for name, m in model.named_modules()}
         self._names = [modules[id(layer)] for layer in self._layers]
+        self._watches = [watch_of(layer) for layer in self._layers]
         self._replay = Replay(model, self._names, example)
         golden, first = self._replay.golden(example[:1]), torch.zeros(1, dtype=torch.int64)
         sums = [self._golden_sums(k, golden, first) for k in range(len(self._layers))]
@@ -76,20 +80,40 @@ class Accumulators(Population):
     def logits(self, faults: Faults, golden: Any) -> Tensor:
         """See `Population.logits`."""
         self.check(faults)
-        place, bits = self.cells.place[faults.cell], self.cells.bit[faults.cell]
         logits: Tensor = golden.logits.new_empty(len(faults), *golden.logits.shape[1:])
-        for number, some in batches_of(place):
+        for number, some in batches_of(self.cells.place[faults.cell]):
             rows = torch.from_numpy(faults.image[some])
-            sums = self._golden_sums(number, golden, rows).to(torch.float64).contiguous()
-            flat = sums.view(len(rows), -1)
-            at = torch.arange(len(rows)), torch.from_numpy(faults.site[some])
-            held = self._wrapped(flat[at].numpy())
-            words = self._fault.strike(self._layout.words(held), self._layout, bits[some], faults.random[some])
-            # What wraps without a fault is the network's own affair: only the difference that the fault makes is added.
-            flat[at] += torch.from_numpy(self._layout.values(words) - held)
+            sums, verdict = self._struck(number, faults, some, golden)
             outputs = self._layers[number].scaled(sums)
-            logits[torch.from_numpy(some)] = self._replay.resume(self._names[number], outputs, golden, rows)
+            found = self._replay.resume(self._names[number], outputs, golden, rows)
+            logits[torch.from_numpy(some)] = verdict.settled(found, golden.logits[rows])
         return logits
+
+    @torch.no_grad()
+    def noticed(self, faults: Faults, golden: Any) -> NDArray[np.bool_]:
+        """See `Population.noticed`."""
+        found = np.zeros(len(faults), np.bool_)
+        for number, some in batches_of(self.cells.place[faults.cell]):
+            if self._watches[number] is not None:
+                found[some] = self._struck(number, faults, some, golden)[1].noticed
+        return found
+
+    def _struck(self, number: int, faults: Faults, some: np.ndarray, golden: Golden) -> tuple[Tensor, Verdict]:
+        """Sums of a layer with one fault each, and the verdict on them."""
+        rows, watch = torch.from_numpy(faults.image[some]), self._watches[number]
+        before = self._golden_sums(number, golden, rows).to(torch.float64).contiguous()
+        sums = before.clone()
+        flat = sums.view(len(rows), -1)
+        at = torch.arange(len(rows)), torch.from_numpy(faults.site[some])
+        held = self._wrapped(flat[at].numpy())
+        bits = self.cells.bit[faults.cell[some]]
+        words = self._fault.strike(self._layout.words(held), self._layout, bits, faults.random[some])
+        # What wraps without a fault is the network's own affair: only the difference that the fault makes is added.
+        flat[at] += torch.from_numpy(self._layout.values(words) - held)
+        if watch is None:
+            return sums, Verdict.nothing(len(some))
+        x = self._replay.input(self._names[number], golden, rows)
+        return sums, watch.judge(Place.COMPUTATION, x, sums, before=before)
 
     def parts(self) -> tuple[Part, ...]:
         """See `Population.parts`."""
@@ -106,5 +130,5 @@ class Accumulators(Population):
         return np.asarray((sums + size / 2) % size - size / 2, dtype=np.float64)
 
 
-def _sums(layer: object) -> bool:
-    return isinstance(layer, EmulatedLayer) and isinstance(layer.operand, IntegerOperands)
+def _sums(layer: EmulatedLayer) -> bool:
+    return isinstance(layer.operand, IntegerOperands)

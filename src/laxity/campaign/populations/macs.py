@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from laxity.campaign.guards import Verdict, watch_of
 from laxity.campaign.population import POPULATIONS, Cells, Faults, Part, Population
 from laxity.campaign.registers import LayerRegisters, Upset, sum_bits
 from laxity.campaign.replay import Golden, Replay, batches_of
@@ -16,6 +18,7 @@ from laxity.campaign.systolic import ArrayNetwork, showing
 from laxity.core.errors import ConfigError
 from laxity.emulate.layer import EmulatedLayer
 from laxity.faults import FaultModel
+from laxity.techniques.guard import Place
 
 _IDLE = "idle"
 
@@ -48,6 +51,7 @@ class Macs(Population):
             LayerRegisters(place, network.circuits[place.use.name].table, configuration, self._bits)
             for place in network.placements.values()
         ]
+        self._watches = [watch_of(layer) for layer in network.layers.values()]
         self._replay = Replay(model, self._names, example)
         live = [registers.live for registers in self._registers]
         elements = configuration.rows * configuration.columns
@@ -92,16 +96,45 @@ class Macs(Population):
     def logits(self, faults: Faults, golden: Golden) -> Tensor:
         """See `Population.logits`."""
         self.check(faults)
+        logits = golden.logits.index_select(0, torch.from_numpy(faults.image))
+        for number, some in self._batches(faults):
+            logits[torch.from_numpy(some)] = self._batch(number, faults, some, golden)
+        return logits
+
+    @torch.no_grad()
+    def noticed(self, faults: Faults, golden: Golden) -> NDArray[np.bool_]:
+        """See `Population.noticed`."""
+        found = np.zeros(len(faults), np.bool_)
+        for number, some in self._batches(faults):
+            if self._watches[number] is not None:
+                found[some] = self._judged(number, *self._struck(number, faults, some, golden)).noticed
+        return found
+
+    def _batches(self, faults: Faults) -> Iterator[tuple[int, np.ndarray]]:
+        """Layers, and which faults strike a sum in them that is read."""
         place = self.cells.place[faults.cell]
         numbers = np.array([self._names.index(p) if p != _IDLE else len(self._names) for p in self.cells.places])
         struck = np.flatnonzero((numbers[place] < len(self._names)) & showing(self._fault, faults.random))
-        logits = golden.logits.index_select(0, torch.from_numpy(faults.image))
         for number, some in batches_of(numbers[place[struck]]):
-            chosen = struck[some]
-            logits[torch.from_numpy(chosen)] = self._batch(number, faults, chosen, golden)
-        return logits
+            yield number, struck[some]
 
     def _batch(self, number: int, faults: Faults, some: np.ndarray, golden: Golden) -> Tensor:
+        name, rows = self._names[number], torch.from_numpy(faults.image[some])
+        x, places, sums = self._struck(number, faults, some, golden)
+        y = _with_sums(self.network.layers[name], x, places, sums)
+        logits = self._replay.resume(name, y, golden, rows)
+        return self._judged(number, x, places, sums).settled(logits, golden.logits[rows])
+
+    def _judged(self, number: int, x: Tensor, places: Tensor, sums: Tensor) -> Verdict:
+        """What the guard of the layer makes of them."""
+        watch = self._watches[number]
+        if watch is None:
+            return Verdict.nothing(len(x))
+        layer = self.network.layers[self._names[number]]
+        return watch.judge(Place.COMPUTATION, x, _sums(layer, x, places, sums[1]), before=_sums(layer, x))
+
+    def _struck(self, number: int, faults: Faults, some: np.ndarray, golden: Golden) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs of a layer; output and position of the struck sum; what it is without fault, and what is added."""
         name, registers = self._names[number], self._registers[number]
         layer, rows = self.network.layers[name], torch.from_numpy(faults.image[some])
         x = self._replay.input(name, golden, rows)
@@ -111,8 +144,7 @@ class Macs(Population):
         bits = self.cells.bit[faults.cell[some]]
         pairs = [registers.change(u, int(b), c) for u, b, c in zip(upsets, bits, codes, strict=True)]
         places = torch.tensor([(u.output, u.position) for u in upsets]).T
-        y = _with_sums(layer, x, places, torch.tensor(pairs, dtype=torch.float64).T)
-        return self._replay.resume(name, y, golden, rows)
+        return x, places, torch.tensor(pairs, dtype=torch.float64).T
 
     def parts(self) -> tuple[Part, ...]:
         """See `Population.parts`."""
@@ -126,6 +158,16 @@ class Macs(Population):
         return tuple(found)
 
 
+def _sums(layer: EmulatedLayer, x: Tensor, places: Tensor | None = None, added: Tensor | None = None) -> Tensor:
+    """All sums of a layer, float64, with something added to one of each sample where that is given."""
+    assert layer.operand is not None  # layers on an array have one
+    every = layer.integer_sums(layer.operand.input.codes(x)).to(torch.float64)
+    if places is not None and added is not None:
+        every = every.contiguous().clone()
+        every.view(len(x), layer.outputs, -1)[torch.arange(len(x)), places[0], places[1]] += added
+    return every
+
+
 def _with_sums(layer: EmulatedLayer, x: Tensor, places: Tensor, sums: Tensor) -> Tensor:
     """Outputs of a layer one of whose sums is another one in every sample.
 
@@ -137,11 +179,7 @@ def _with_sums(layer: EmulatedLayer, x: Tensor, places: Tensor, sums: Tensor) ->
     """
     samples, (outputs, positions) = torch.arange(len(x)), places
     if layer.guard is not None:  # it looks after whole outputs
-        assert layer.operand is not None  # layers on an array have one
-        every = layer.integer_sums(layer.operand.input.codes(x)).to(torch.float64)
-        flat = every.reshape(len(x), layer.outputs, -1)
-        flat[samples, outputs, positions] += sums[1]
-        return layer.scaled(flat.view(every.shape))
+        return layer.scaled(_sums(layer, x, places, sums[1]))
     y = layer(x)
     alone = torch.zeros(len(x), layer.outputs, dtype=torch.float64)
     alone[samples, outputs] = sums.sum(0)
