@@ -143,7 +143,7 @@ class Bench:
             "data": self._task.fingerprint,
             "weights": weights.hexdigest()[:16],
             "predictions": content_key(logits.argmax(1).tolist()),
-            "population": content_key([table, [[p.name, *p.cells] for p in self.parts]]),
+            "population": content_key([table, [[p.name, *p.cells] for p in self.parts], self.population.statement]),
             "subject": {
                 "fault": dict(self._subject.fault),
                 "population": self._subject.population,

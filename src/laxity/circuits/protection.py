@@ -71,10 +71,10 @@ def syndrome_columns(bits: int, weights: int, *, in_place: bool) -> list[list[in
         return [list(columns[w * bits : (w + 1) * bits]) for w in range(weights)]
     if (bits, weights) != _IN_PLACE:
         raise CircuitError(f"check bits stand in place in 8 weights of 8 bits, not in {weights} of {bits}")
-    columns, found = iter(hsiao.columns(bits * weights - (weights - 1))), list[list[int]]()
+    left, found = iter(hsiao.columns(bits * weights - (weights - 1))), list[list[int]]()
     for weight in range(weights):
         free = weight < weights - 1
-        found.append([1 << weight if free and bit == FREE_BIT else next(columns) for bit in range(bits)])
+        found.append([1 << weight if free and bit == FREE_BIT else next(left) for bit in range(bits)])
     return found
 
 

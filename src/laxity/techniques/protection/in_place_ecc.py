@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from laxity.circuits import hsiao
+from laxity.circuits.protection import FREE_BIT, syndrome_columns
 from laxity.core.approximation import TECHNIQUES, Approximation
 from laxity.core.demand import Demand, Protection
 from laxity.core.errors import PlanError
@@ -31,7 +31,7 @@ from laxity.techniques.protection.words import stored_bits
 WEIGHTS, WIDTH = 8, 8
 """Weights of a code word, and bits of a weight."""
 
-CHECK_BITS, FREE_BIT = 7, 6
+CHECK_BITS = WEIGHTS - 1
 """The first seven weights of a code word have a check bit each, in the place of their top magnitude bit."""
 
 LARGEST = (1 << FREE_BIT) - 1
@@ -234,7 +234,4 @@ class InPlaceStorage(HsiaoProtection):
 @lru_cache(maxsize=1)
 def _columns() -> IntArray:
     """Column of each stored bit, int64 (WEIGHTS, WIDTH)."""
-    table = np.full((WEIGHTS, WIDTH), -1, np.int64)
-    table[np.arange(CHECK_BITS), FREE_BIT] = 1 << np.arange(CHECK_BITS)
-    table[table < 0] = hsiao.columns(WEIGHTS * WIDTH - CHECK_BITS)
-    return table
+    return np.array(syndrome_columns(WIDTH, WEIGHTS, in_place=True), np.int64)

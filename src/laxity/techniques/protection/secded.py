@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from laxity.circuits import hsiao
+from laxity.circuits.protection import syndrome_columns
 from laxity.core.approximation import TECHNIQUES, Approximation
 from laxity.core.demand import Demand, Protection
 from laxity.core.errors import PlanError
@@ -119,4 +120,4 @@ class SecdedStorage(HsiaoProtection):
 
 @lru_cache(maxsize=64)
 def _columns(words: int, width_bits: int) -> IntArray:
-    return np.array(hsiao.columns(words * width_bits), np.int64).reshape(words, width_bits)
+    return np.array(syndrome_columns(width_bits, words, in_place=False), np.int64)
