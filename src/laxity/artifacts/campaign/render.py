@@ -84,6 +84,7 @@ def render_campaign(folder: Path) -> str:
         "maps": {name: chart.drawn() for name, chart in maps.items()},
         "cell_tables": cells,
         "any_proved": any("proved" in row for _, rows in cells.values() for _, row in rows),
+        "weighted": any(sum(not part.certified for part in network.parts) > 1 for network in view.networks.values()),
         "unmapped": [name for name in view.networks if name not in maps],
         "outcomes": OUTCOMES,
         "figures": FIGURES,

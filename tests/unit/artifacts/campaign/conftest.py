@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from laxity.artifacts.campaign import carry_out
 from laxity.campaign import Aim, Source, Subject
@@ -20,11 +22,19 @@ Edit = Callable[[Path, Callable[[Any], Any]], None]
 
 @cache
 def loaded(name: str) -> Any:
-    return load_network("digits", {}, name)
+    """A network of the task; "coarse" is the original with weights rounded to multiples of 1/64."""
+    if name != "coarse":
+        return load_network("digits", {}, name)
+    model, task = loaded("original")
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_((weight * 64).round() / 64)
+    return model, task
 
 
-def struck(folder: Path, fault: dict[str, Any], faults: int) -> Path:
-    networks: dict[str, Source] = {name: partial(loaded, name) for name in ("original", "int8_exact")}
+def struck(folder: Path, other: str, fault: dict[str, Any], faults: int) -> Path:
+    networks: dict[str, Source] = {name: partial(loaded, name) for name in ("original", other)}
     subject = Subject(fault={"rate_per_bit": 0.0, **fault}, images=60, seed=5)
     carry_out(networks, subject, Aim(faults=faults), folder=folder, command="laxity faults digits --faults few")
     return folder
@@ -33,13 +43,13 @@ def struck(folder: Path, fault: dict[str, Any], faults: int) -> Path:
 @pytest.fixture(scope="session")
 def flipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Bits of the weights of two networks, which have no faults in common; not to be changed."""
-    return struck(tmp_path_factory.mktemp("flipped") / "campaign", {"kind": "bit_flip"}, 600)
+    return struck(tmp_path_factory.mktemp("flipped") / "campaign", "int8_exact", {"kind": "bit_flip"}, 600)
 
 
 @pytest.fixture(scope="session")
 def replaced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights as a whole, which have no bits; both networks meet the same faults; not to be changed."""
-    return struck(tmp_path_factory.mktemp("replaced") / "campaign", {"kind": "random_value"}, 300)
+    return struck(tmp_path_factory.mktemp("replaced") / "campaign", "coarse", {"kind": "random_value"}, 300)
 
 
 @pytest.fixture

@@ -240,7 +240,7 @@ def test_differences_point_to_the_more_robust_network(words: Path, edit: Edit) -
     figure = differences_chart(view, verdicts(view)).figure
     assert figure is not None
     assert figure["data"][0]["marker"]["color"] == "@muted"
-    edit(words, lambda d: [d["networks"].pop("int8_exact"), d["differences"].clear()])
+    edit(words, lambda d: [d["networks"].pop("coarse"), d["differences"].clear()])
     view = load_campaign(words)
     assert differences_chart(view, verdicts(view)).figure is None
     assert 'id="compared"' not in render_campaign(words)

@@ -145,6 +145,13 @@ def test_places_and_bits_are_called_what_they_are(bits: Path, edit: Edit) -> Non
     assert "as words are written" not in text
 
 
+def test_weighted_shares_are_said_to_be(flipped: Path, bits: Path, edit: Edit) -> None:
+    said = "Shares are weighted by strata, so that they are not simply"
+    assert render_campaign(flipped).count(said) == 3
+    edit(bits, lambda d: [n.update(parts=n["parts"][:1], site_checks=[]) for n in d["networks"].values()])
+    assert said not in render_campaign(bits)
+
+
 @pytest.mark.parametrize("key", ["places", "bits", "classes"])
 def test_groups_are_those_of_the_file(flipped: Path, key: str) -> None:
     page, data = render_campaign(flipped), document(flipped)
@@ -208,20 +215,18 @@ def test_verdicts_rest_on_common_faults_or_on_both_intervals(flipped: Path, word
     ((_, row),) = tables_of(render_campaign(words), 'id="differences-table"')
     (pair,) = document(words)["differences"]
     agree(" ".join(row[1:3]), percents(pair["critical"]))
-    assert pair["critical"]["low"] > 0
-    assert row[3:] == ["int8_exact is more robust", "300 common faults, 99\u202f%"]
+    assert row[0] == "original less coarse"
+    assert row[4] == "300 common faults, 99\u202f%"
 
     for low, high, verdict in ((-0.02, -0.01, "original is more robust"), (-0.01, 0.02, "undecided"),
-                               (0.0, 0.02, "undecided"), (0.01, 0.02, "int8_exact is more robust")):  # fmt: skip
+                               (0.0, 0.02, "undecided"), (0.01, 0.02, "coarse is more robust")):  # fmt: skip
         edit(words, lambda d, low=low, high=high: d["differences"][0]["critical"].update(
             low=low, high=high, estimate=(low + high) / 2))  # fmt: skip
         page = render_campaign(words)
         ((_, row),) = tables_of(page, 'id="differences-table"')
         assert row[3] == verdict
         finding = plain(re.findall(r'<p class="finding">(.*?)</p>', page, re.DOTALL)[0])
-        assert finding.startswith(
-            verdict.split(" is")[0] if " is" in verdict else "original against int8_exact: undecided"
-        )
+        assert finding.startswith(verdict.split(" is")[0] if " is" in verdict else "original against coarse: undecided")
 
     networks = document(flipped)["networks"]
     one, other = (networks[n]["metrics"]["critical"] for n in ("original", "int8_exact"))
