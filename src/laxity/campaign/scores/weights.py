@@ -68,7 +68,7 @@ class StruckWeights(Struck):
 
     def change(self) -> FloatArray:
         """See `Struck.change`; in units of weights, also where codes are stored."""
-        return finite(self._change)
+        return self._once("change", lambda: finite(self._change))
 
     def unit(self) -> IntArray:
         """See `Struck.unit`."""
