@@ -68,6 +68,10 @@ INSTANCES = [
     techniques.InPlaceEcc("kept"),
     techniques.WeightClip(),
     techniques.WeightClip("layer", "saturate", notice=True),
+    techniques.Abft("measured", "position", fitted=True, inputs=True),
+    techniques.Abft(bits=24, response="reload"),
+    techniques.Redundancy(2, response="recompute"),
+    techniques.Redundancy(3, weights=True),
     techniques.RangeRestriction(),
     techniques.RangeRestriction("channel", "zero", 0.9),
 ]

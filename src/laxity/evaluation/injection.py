@@ -61,7 +61,7 @@ def private_copy(
     memories = weight_memories(own, example_input)
     if not all(m.finite for m in memories):
         for layer in emulated(own):
-            if layer.operand is not None and layer.operand.input.holds_nan:
+            if layer.operand is None or layer.operand.input.holds_nan:
                 continue
             layer.register_forward_pre_hook(_convert_nan)
     return own, memories
