@@ -110,11 +110,23 @@ class FaultConfig(_Section):
         return rates
 
 
+class HardeningConfig(_Section):
+    """How plans are protected where there is a limit to faults; see `laxity.search.harden`."""
+
+    population: str = "weights"
+    fault: str = "bit_flip"
+    metric: Literal["sdc", "critical"] = "sdc"
+    confidence: float = Field(0.99, gt=0, lt=1)
+    techniques: list[str] | None = None
+    plans: int = Field(4, ge=1, le=1000)
+
+
 class RunConfig(_Section):
     """Everything that decides the result of a run. Workers are not part of it: they do not change the result."""
 
     target: str = "mac-array-45nm"
     max_drop: float = Field(0.01, ge=0, lt=1)
+    max_sdc: float | None = Field(None, gt=0, lt=1)
     guard: float = Field(1.64, ge=0, le=10)
     seed: int = Field(0, ge=0)
     device: str = "cpu"
@@ -125,6 +137,7 @@ class RunConfig(_Section):
     quick: RecoveryConfig = RecoveryConfig(epochs=0)
     recovery: RecoveryConfig = RecoveryConfig()
     faults: FaultConfig = FaultConfig()
+    hardening: HardeningConfig = HardeningConfig()
 
     def toml(self) -> str:
         """The resolved configuration as TOML text; keys without a value are left out."""

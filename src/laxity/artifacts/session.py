@@ -16,6 +16,7 @@ from torch import nn
 from laxity.artifacts import details as tables
 from laxity.artifacts.config import EFFORTS, RunConfig, merge, resolve
 from laxity.artifacts.folder import RunFolder
+from laxity.artifacts.hardening.front import FrontHardener
 from laxity.artifacts.repairs import repairs
 from laxity.artifacts.report import write_report
 from laxity.circuits import catalogue, shelf
@@ -149,12 +150,15 @@ def run(
         pool, budget = Pool(executor, journal, progress), _budget(config)
         outcome = search(space, pool, budget, seed=config.seed)
         repaired = repairs(outcome, pool, budget)
-        finish = _Finish(config, evaluator, outcome, progress)
+        hardened = None if config.max_sdc is None else _hardened(config, evaluator, outcome, folder, progress)
+        finish = _Finish(config, evaluator, outcome, hardened, progress)
         result = finish.verify()
         result["evaluations"] = sum(1 for e in journal if e.stage not in ("sensitivity", "test"))
         result["seconds"] = recorded_s + time.perf_counter() - start
         if folder is not None:
             folder.write("recovery.json", repaired)
+            if hardened is not None:
+                folder.write("hardening.json", hardened.document)
             finish.write(folder, result, command)
     return Result(finish.plan, finish.model, result, bool(result["met"]), out)
 
@@ -173,13 +177,60 @@ def _budget(config: RunConfig) -> Budget:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Hardened:
+    """What hardening made of the plans within the budget.
+
+    Attributes:
+        document: for ``hardening.json``.
+        found: the plan that is cheapest with its protections, its network, and its figures; None if there is none.
+    """
+
+    document: Mapping[str, Any]
+    found: tuple[Plan, nn.Module, Mapping[str, Any]] | None
+
+
+def _hardened(
+    config: RunConfig, evaluator: Evaluator, outcome: Outcome, folder: RunFolder | None, progress: Progress | None
+) -> _Hardened:
+    """Protect the plans within the budget, cheapest first."""
+
+    def tell(what: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(what, done, total, None)
+
+    hardener = FrontHardener(config, evaluator, None if folder is None else folder.path / "campaigns", tell)
+    every = [outcome.base, *(e for found in outcome.tried.values() for e in found), outcome.selected]
+    front = hardener.run([e for e in every if e.stage != "sensitivity" and e.within(config.max_drop, config.guard)])
+    document, chosen = hardener.document(front), front.chosen
+    if chosen is None or chosen.kept is None:
+        return _Hardened(document, None)
+    plan, exposure = chosen.kept.plan, chosen.kept.exposure
+    tell("faults on the test split", 0, 1)
+    judged = hardener.judged(plan, exposure)
+    tell("faults on the test split", 1, 1)
+    figures = {"limit": config.max_sdc, "metric": config.hardening.metric, "confidence": config.hardening.confidence}
+    return _Hardened(document | {"test": judged}, (plan, hardener.model(plan), figures | judged))
+
+
 class _Finish:
     """Verification of the selected plan and the files that follow from it."""
 
-    def __init__(self, config: RunConfig, evaluator: Evaluator, outcome: Outcome, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        evaluator: Evaluator,
+        outcome: Outcome,
+        hardened: _Hardened | None,
+        progress: Progress | None,
+    ) -> None:
         self.config, self.evaluator, self.outcome, self._progress = config, evaluator, outcome, progress
         self.plan = Plan.from_json(outcome.selected.plan)
-        self.model = evaluator.model(self.plan)
+        self._hardened = hardened
+        if hardened is not None and hardened.found is not None:
+            self.plan, self.model, _ = hardened.found
+        else:
+            self.model = evaluator.model(self.plan)
         self.exact_model = evaluator.model(evaluator.base)
         self.cost = evaluator.cost(self.plan, self.model)
         self.exact_cost = evaluator.cost(evaluator.base, self.exact_model)
@@ -194,6 +245,10 @@ class _Finish:
         found = tables.metrics(task.name, target, self.config.seed, before, after, self.exact_cost, self.cost)
         found["max_drop"] = self.config.max_drop
         found["met"] = self.outcome.met and found["drop"] <= self.config.max_drop
+        if self._hardened is not None:
+            faults = None if self._hardened.found is None else self._hardened.found[2]
+            found["hardening"] = faults
+            found["met"] = found["met"] and faults is not None and faults["kept"]
         self._tell("test split", 1, 1)
         return found | tables.verdict(self.outcome)
 

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from laxity.campaign.outcomes import Drawn, Outcomes, draw, judged
-from laxity.campaign.population import POPULATIONS, Faults
+from laxity.campaign.population import POPULATIONS, Cells, Faults, Part
 from laxity.campaign.populations import Weights
 from laxity.core.errors import ConfigError, PlanError
 from laxity.core.registry import did_you_mean
+from laxity.core.seeds import numbered
 from laxity.core.serial import content_key
 from laxity.evaluation.evaluator import versions
 from laxity.evaluation.injection import private_copy
@@ -118,6 +119,31 @@ class Bench:
             exact = self.population.exact
             found.append(judged(one, logits, golden.logits[taken], labels[taken], noticed, exact=exact))
         return Outcomes.joined(found)
+
+    def repeated(self, rows: Outcomes, part: Part, cells: Cells) -> Outcomes:
+        """Faults of another network with the same words, once more in this one.
+
+        Args:
+            rows: outcomes there.
+            part: of the other population, to which they belong.
+            cells: of the other population; this one has at least the same places and bits.
+
+        Returns:
+            Outcomes here, in the order of `rows`.
+        """
+        own = self.population.cells
+        known = {
+            (own.places[p], b): c for c, (p, b) in enumerate(zip(own.place.tolist(), own.bit.tolist(), strict=True))
+        }
+        there = [(cells.places[int(cells.place[c])], int(cells.bit[c])) for c in rows.cell.tolist()]
+        words = [
+            numbered(self._seed, "fault", part.name, first=i, count=1, words=2 + self.population.draws)
+            for i in rows.index.tolist()
+        ]
+        random = np.concatenate(words)[:, 2:]
+        order = np.arange(len(rows), dtype=np.int64)
+        cell = np.array([known[key] for key in there], np.int64)
+        return self.outcomes(Drawn(order, cell, rows.site, rows.image, random))
 
     @cached_property
     def identity(self) -> dict[str, Any]:

@@ -94,6 +94,10 @@ class Outcomes:
         """The rows of the first faults."""
         return Outcomes(**{f.name: getattr(self, f.name)[:count] for f in fields(self)})
 
+    def where(self, chosen: NDArray[np.bool_]) -> Outcomes:
+        """Some of the rows; bool (n,)."""
+        return Outcomes(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
+
     def to_json(self) -> dict[str, list[int]]:
         """Columns."""
         return {f.name: getattr(self, f.name).tolist() for f in fields(self)}

@@ -106,13 +106,17 @@ def harden(
 
 
 def _show(found: dict[str, Any], folder: Path) -> None:
-    points = [found["unprotected"], *found["everywhere"], *found["tried"]]
+    from laxity.artifacts.page.numbers import percent
+
+    points = [found["unprotected"], *found["tried"]]
     metric = {"sdc": "SDC", "critical": "critical"}[found["limit"]["metric"]]
     rows = [
         [p["name"], _share(p["share"]), _share(p["due"]), f"{p['cost_ratio']:.4f}", _ratio(p, points[0]), p["accepted"]]
         for p in points
     ]
     emit_table(["protections", metric, "DUE", found["objective"].rpartition("_")[0], "memory", "within limit"], rows)
+    for name, share in found["left"].items():
+        note(f"{name}: {percent(share, 1)} of the faults that were critical stay so")
     chosen = found["chosen"]
     if chosen is None:
         note("no set of protections keeps the limit; allow more --techniques, or a higher --max-sdc")

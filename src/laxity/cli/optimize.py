@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from laxity.artifacts.config import RunConfig
 
 
+_MAX_SDC = typer.Option(
+    "--max-sdc",
+    help="Protect the network until the upper confidence limit of the share of faults in stored weights that silently "
+    "change a prediction is below this fraction [default: no limit].",
+    show_default=False,
+)
+
+
 def optimize(
     context: typer.Context,
     task: shared.OptionalTaskName = None,
@@ -31,6 +39,7 @@ def optimize(
         float | None,
         typer.Option("--max-drop", min=0, max=1, help="Accuracy that may be lost, as a fraction [default: 0.01]."),
     ] = None,
+    max_sdc: Annotated[float | None, _MAX_SDC] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Run folder [default: runs/TASK].")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of further options.")] = None,
     data_dir: shared.DataDir = None,
@@ -67,7 +76,9 @@ def optimize(
         num_classes=num_classes,
         download=download,
     )
-    options = shared.given(target=target, max_drop=max_drop, seed=seed, device=device, task=spec or None)
+    options = shared.given(
+        target=target, max_drop=max_drop, max_sdc=max_sdc, seed=seed, device=device, task=spec or None
+    )
     search = shared.given(techniques=technique or None, evaluations=evaluations)
     resolved = _resolved(config, effort, options | ({"search": search} if search else {}))
     perform(context, resolved, out or default_folder(resolved.task.spec), workers, json=json, quiet=quiet)

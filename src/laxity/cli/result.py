@@ -33,6 +33,7 @@ def print_result(metrics: Mapping[str, Any], report: Path | None = None) -> None
         ("energy, approximated", quantity(energy["approximated"], "pJ"), "per inference"),
         ("energy ratio", f"{energy['ratio']:.4f}", "approximated over exact 8-bit"),
     ]
+    rows += _hardening(metrics)
     rows += [(name.upper(), number(value, 6), note) for name, value, note in _resources(metrics)]
     for level, ratio in _levels(metrics).items():
         value = "none" if ratio is None else f"{ratio:.4f}"
@@ -42,6 +43,20 @@ def print_result(metrics: Mapping[str, Any], report: Path | None = None) -> None
     emit_table([f"{metrics['task']} on {metrics['target']}", "value", split], rows)
     if report is not None:
         write(f"\nreport: {report}\n")
+
+
+def _hardening(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    from laxity.artifacts.page.numbers import percent
+
+    if "hardening" not in metrics:
+        return []
+    found = metrics["hardening"]
+    if found is None:
+        return [("faults", "over the limit", "no plan within the budget could be protected well enough")]
+    name = {"sdc": "silent data corruption", "critical": "critical faults"}[found["metric"]]
+    share = found["share"]
+    level, ends = percent(found["confidence"]), f"{percent(share['low'], 3)} .. {percent(share['high'], 3)}"
+    return [(name, percent(share["estimate"], 3), f"{level} interval {ends}, limit {percent(found['limit'], 3)}")]
 
 
 def _resources(metrics: Mapping[str, Any]) -> list[tuple[str, float, str]]:

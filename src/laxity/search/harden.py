@@ -8,9 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from laxity.campaign import Aim, Campaign, Source, Subject, run_campaign
+from laxity.campaign import Aim, Bench, Campaign, Source, Subject, run_campaign
 from laxity.core.approximation import TECHNIQUES, Approximation
 from laxity.core.errors import ConfigError, PlanError, TargetError
 from laxity.core.op import Site
@@ -20,9 +18,8 @@ from laxity.emulate.protect import PROTECTING
 from laxity.search.greedy import hull
 from laxity.statistics import Interval
 
-PROBED, PROVED = 12, 12
-"""Faults of a campaign that ranks, and of one that decides, times 1 / limit: with so many, no failure at all leaves an
-upper limit of less than half the limit."""
+PROVED = 12
+"""Faults of a campaign, times the limit: with so many, no failure at all leaves an upper end below half of it."""
 
 LEAST, MOST = 4000, 60_000
 
@@ -107,7 +104,8 @@ class Hardening:
     Attributes:
         limit: that was asked for.
         unprotected: the network as it was.
-        everywhere: every protection at all sites that can have it.
+        left: share of the critical faults of the unprotected network that stay critical with a protection at all sites
+            that can have it, by its name; these faults were tried again, nothing else.
         steps: protections of single sites by rising cost per fault taken away.
         tried: sets of protections, in the order in which they were tried.
         chosen: the cheapest set that was accepted, None if there is none; the unprotected network where it is good
@@ -116,7 +114,7 @@ class Hardening:
 
     limit: Limit
     unprotected: Protected
-    everywhere: tuple[Protected, ...]
+    left: Mapping[str, float]
     steps: tuple[Step, ...]
     tried: tuple[Protected, ...]
     chosen: Protected | None
@@ -129,6 +127,7 @@ class Means:
     Attributes:
         build: from a plan to what gives its network and task.
         price: from a plan to its cost.
+        estimate: the same without building the network, for plans that differ from the unprotected one in protections.
         objective: field of `Cost` that is to stay small.
         folder: keeps campaigns, by plan; None keeps nothing.
         executor: where faults are tried; this process if None.
@@ -137,6 +136,7 @@ class Means:
 
     build: Build
     price: Price
+    estimate: Price
     objective: str = "energy_pj"
     folder: Path | None = None
     executor: Executor | None = None
@@ -177,10 +177,10 @@ def harden(
 ) -> Hardening:
     """Find the cheapest set of protections.
 
-    Every protection is tried at all its sites at once: as long as faults strike one layer, what it does at one site
-    depends little on the others. From the faults that stay critical, layer by layer, protections of single sites are
-    ranked by cost per critical fault taken away; sets are prefixes of that order, and every protection everywhere. The
-    cheapest set is searched by halving, and accepted by a campaign of its own.
+    The faults that are critical in the unprotected network are tried again with every protection at all its sites. As
+    long as faults strike one layer, what a protection does at one site depends little on the others: layer by layer,
+    protections of single sites are ranked by cost per critical fault taken away. Sets of protections are prefixes of
+    that order, and the single protections everywhere. The cheapest is searched, and accepted by a campaign of its own.
 
     Args:
         plan: the unprotected network.
@@ -196,25 +196,45 @@ def harden(
     bench = _Bench(subject, limit, means)
     start = bench.judge("unprotected", plan)
     if start.accepted:
-        return Hardening(limit, start, (), (), (), start)
+        return Hardening(limit, start, {}, (), (), start)
     if not choices:
         raise ConfigError("no protection can be tried at any site; give the network OPERAND choices")
-    everywhere, steps = [], []
+    left: dict[str, float] = {}
+    whole: list[tuple[float, str, Plan]] = []
+    steps: list[Step] = []
     for choice, sites in choices.items():
-        whole = plan
+        everywhere = plan
         for site in sites:
-            whole = whole.with_(site, choice)
+            everywhere = everywhere.with_(site, choice)
         try:
-            found = bench.judge(f"{choice.label()} everywhere", whole)
+            cost = means.value(means.estimate(everywhere))
+            stays, found = bench.steps(plan, choice, sites, everywhere)
         except (PlanError, TargetError):  # not for this network, or without a price on this target
             continue
-        everywhere.append(found)
-        steps += bench.steps(plan, choice, sites, whole)
+        left[choice.label()] = stays
+        whole.append((cost, f"{choice.label()} everywhere", everywhere))
+        steps += found
     ordered = _path(steps)
     tried = _halved(plan, ordered, bench)
-    good = [p for p in (*everywhere, *tried) if p.accepted]
-    best = min(good, key=lambda p: means.value(p.cost), default=None)
-    return Hardening(limit, start, tuple(everywhere), tuple(ordered), tuple(tried), best)
+    tried += _whole(sorted(whole, key=lambda w: w[:2]), left, tried, bench)
+    best = min((p for p in tried if p.accepted), key=lambda p: means.value(p.cost), default=None)
+    return Hardening(limit, start, left, tuple(ordered), tuple(tried), best)
+
+
+def _whole(
+    sets: Sequence[tuple[float, str, Plan]], left: Mapping[str, float], tried: Sequence[Protected], bench: _Bench
+) -> list[Protected]:
+    """Single protections everywhere, cheapest first, until one is accepted or no cheaper one is left."""
+    best = min((bench.value(p) for p in tried if p.accepted), default=math.inf)
+    found: list[Protected] = []
+    for cost, name, plan in sets:
+        if cost >= best:
+            break
+        if left[name.removesuffix(" everywhere")] < 1:
+            found.append(bench.judge(name, plan))
+            if found[-1].accepted:
+                break
+    return found
 
 
 def _path(steps: Sequence[Step]) -> list[Step]:
@@ -292,29 +312,38 @@ class _Bench:
         self._known[plan.key] = found, campaign
         return found
 
-    def steps(self, plan: Plan, choice: Approximation, sites: Sequence[str], whole: Plan) -> list[Step]:
-        """What the choice does at every site, from the campaign with it at all sites."""
-        before, after = self._known[plan.key], self._known[whole.key]
-        harms = [_by_place(c, self._limit.metric) for c in (before[1], after[1])]
-        base = self._means.value(before[0].cost)
-        found = []
-        for site in sites:
-            saving = harms[0].get(site, 0.0) - after[0].exposure * harms[1].get(site, 0.0)
-            if saving > 0:
-                cost = self._means.value(self._means.price(plan.with_(site, choice))) - base
-                found.append(Step(site, choice, saving, max(cost, 0.0)))
-        return found
+    def value(self, found: Protected) -> float:
+        """The objective."""
+        return self._means.value(found.cost)
 
+    def steps(
+        self, plan: Plan, choice: Approximation, sites: Sequence[str], everywhere: Plan
+    ) -> tuple[float, list[Step]]:
+        """What the choice does at every site: critical faults of the unprotected network once more, with it everywhere.
 
-def _by_place(campaign: Campaign, metric: str) -> dict[str, float]:
-    """Share of all faults that strike a place and are critical, by place; they add up to the network's estimate."""
-    found: dict[str, float] = {}
-    for weight, rows in zip(campaign.weights, campaign.outcomes, strict=True):
-        if not len(rows):
-            continue
-        hits = np.asarray(getattr(rows, metric))
-        places = campaign.cells.place[rows.cell[hits]]
-        for place, count in zip(*np.unique(places, return_counts=True), strict=True):
-            name = campaign.cells.places[int(place)]
-            found[name] = found.get(name, 0.0) + weight * int(count) / len(rows)
-    return found
+        Returns:
+            Share of them that stay critical, and the steps.
+        """
+        means, metric = self._means, self._limit.metric
+        campaign = self._known[plan.key][1]
+        bench = Bench(means.build(everywhere), self._subject)
+        base = means.value(means.estimate(plan))
+        saved: dict[str, float] = dict.fromkeys(sites, 0.0)
+        before = after = 0.0
+        for part, (weight, rows) in enumerate(zip(campaign.weights, campaign.outcomes, strict=True)):
+            hit = rows.where(getattr(rows, metric))
+            if not len(hit):
+                continue
+            again = getattr(bench.repeated(hit, campaign.parts[part], campaign.cells), metric)
+            each = weight / len(rows)
+            before, after = before + each * len(hit), after + each * float(again.sum())
+            for cell in hit.cell[~again].tolist():
+                name = campaign.cells.places[int(campaign.cells.place[cell])]
+                if name in saved:
+                    saved[name] += each
+        found = [
+            Step(site, choice, saving, max(0.0, means.value(means.estimate(plan.with_(site, choice))) - base))
+            for site, saving in saved.items()
+            if saving > 0
+        ]
+        return (after / before if before else 1.0), found

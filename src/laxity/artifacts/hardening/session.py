@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from laxity.artifacts.hardening.documents import document_of, estimator
 from laxity.campaign import Aim, Source, Subject, difference, run_campaign, same_faults, summary
 from laxity.core.errors import RunError
 from laxity.core.plan import Plan
@@ -21,7 +22,7 @@ from laxity.emulate.protect import protect
 from laxity.emulate.weights import save_state
 from laxity.evaluation.evaluator import Evaluator, versions
 from laxity.evaluation.quality import predict
-from laxity.search.harden import Hardening, Limit, Means, Protected, Step, Tell, candidates, harden
+from laxity.search.harden import Hardening, Limit, Means, Tell, candidates, harden
 from laxity.task import Task
 
 DOCUMENT, PLAN, WEIGHTS = "hardening.json", "plan.json", "model.safetensors"
@@ -99,6 +100,7 @@ def harden_network(
     means = Means(
         build=lambda plan: _source(opening, plan),
         price=lambda plan: _price(network, plan),
+        estimate=estimator(network.evaluator, network.model),
         objective=objective,
         folder=folder / "campaigns",
         executor=executor,
@@ -113,7 +115,7 @@ def harden_network(
         "target": network.evaluator.target.name,
         "subject": subject,
         "objective": objective,
-        **_hardening(found, means),
+        **document_of(found, means),
         "test": None if found.chosen is None else _test(opening, found, subject, limit, means),
     }
     plain: dict[str, Any] = to_json(document)
@@ -140,42 +142,6 @@ def _source(opening: Opening, plan: Plan) -> Source:
 
 def _price(network: Network, plan: Plan) -> Cost:
     return network.evaluator.cost(plan, _protected(network, plan))
-
-
-def _hardening(found: Hardening, means: Means) -> dict[str, Any]:
-    return {
-        "limit": found.limit,
-        "unprotected": _point(found.unprotected, found.unprotected, means),
-        "everywhere": [_point(p, found.unprotected, means) for p in found.everywhere],
-        "steps": [_step(s) for s in found.steps],
-        "tried": [_point(p, found.unprotected, means) for p in found.tried],
-        "chosen": None if found.chosen is None else _point(found.chosen, found.unprotected, means),
-    }
-
-
-def _point(point: Protected, base: Protected, means: Means) -> dict[str, Any]:
-    cost, before = point.cost, base.cost
-    return {
-        "name": point.name,
-        "protections": [
-            {"site": site, "slot": slot.value, **choice.to_json()}
-            for site, slot, choice, _ in point.plan.diff(base.plan)
-            if choice is not None
-        ],
-        "energy_pj": cost.energy_pj.value,
-        "area_um2": cost.area_um2.value,
-        "memory_bits": cost.memory_bits.value,
-        "latency_cycles": cost.latency_cycles.value,
-        "cost_ratio": means.value(cost) / means.value(before),
-        "share": point.share,
-        "due": point.due,
-        "exposure": point.exposure,
-        "accepted": point.accepted,
-    }
-
-
-def _step(step: Step) -> dict[str, Any]:
-    return {"site": step.site, "choice": step.choice.to_json(), "saving": step.saving, "cost": step.harm}
 
 
 def _test(opening: Opening, found: Hardening, subject: Subject, limit: Limit, means: Means) -> dict[str, Any]:
