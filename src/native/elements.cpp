@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace nb = nanobind;
@@ -68,11 +69,10 @@ class Layer {
     require(outputs > 0 && outputs <= columns_ && first_block >= 0, "a group is out of range");
     require(weights.shape(0) == size_t(columns_) && channels % rows_ == 0 && weights.shape(2) == size_t(taps_),
             "weights do not fit the array");
-    groups_.push_back({outputs, first_block, channels / rows_, {weights.data(), weights.data() + weights.size()}});
-    for (int32_t w : groups_.back().weights) {
-      require(w >= 0, "a weight is out of range");
-      if (w >= weight_codes_) weight_codes_ = w + 1;
-    }
+    Group group{outputs, first_block, channels / rows_, {weights.data(), weights.data() + weights.size()}};
+    for (int32_t w : group.weights) require(w >= 0, "a weight is out of range");
+    for (int32_t w : group.weights) weight_codes_ = std::max(weight_codes_, w + 1);
+    groups_.push_back(std::move(group));
   }
 
   void run(const Maps& maps, const std::array<float, 4>& quantiser, const Numbers& row, const Numbers& column,

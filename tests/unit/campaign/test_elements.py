@@ -19,11 +19,15 @@ from laxity.campaign.placed import Elements, FaultTable, PlacedLayer, compiled
 from laxity.campaign.systolic import ArrayNetwork
 from laxity.circuits.catalogue import require_circuit
 from laxity.circuits.stuck_at import expand_adders
+from laxity.core.approximation import Approximation
 from laxity.core.errors import ConfigError, TaskError
+from laxity.core.plan import Plan
+from laxity.emulate.apply import realise
 from laxity.emulate.integer import integer_model
 from laxity.rtl.accelerator import Placement, simulate, write_accelerator
 from laxity.rtl.accelerator.bench import vectors
 from laxity.rtl.accelerator.verilog import design
+from laxity.sites.prepare import prepare
 
 ARRAYS = [
     (4, 4, "weight-stationary"),
@@ -48,6 +52,17 @@ def placed_on(array: tuple[int, int, str], *choices: dict[str, Any]) -> tuple[nn
     model = arrays.network(*choices)
     options = dict(zip(("rows", "columns", "dataflow"), array, strict=True))
     return model, ArrayNetwork.of(model, arrays.inputs(), options)
+
+
+FAULTS: dict[bytes, GateFaults] = {}
+"""By the pairs of operands that occur, on which they depend alone."""
+
+
+def faults_of(network: ArrayNetwork) -> GateFaults:
+    key = b"".join(n.encode() + used_pairs(network, n).tobytes() for n in sorted(network.circuits))
+    if key not in FAULTS:
+        FAULTS[key] = GateFaults.of(network)
+    return FAULTS[key]
 
 
 def random_codes(placement: Placement, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -77,7 +92,7 @@ def test_changes_are_those_of_a_loop_over_all_products(array: tuple[int, int, st
     if native and compiled() is None:
         pytest.skip("the compiled look-ups are not installed")
     _, network = placed_on(array)
-    faults, changed = GateFaults.of(network), 0
+    faults, changed = faults_of(network), 0
     for seed, placement in enumerate(network.placements.values()):
         codes = random_codes(placement, 4, np.random.default_rng(seed))
         number, row, column = drawn(faults, array, 4, seed)
@@ -100,7 +115,7 @@ def test_other_operands(plan: str, array: tuple[int, int, str]) -> None:
         _, network = placed_on(array, *PLANS[plan])
     except TaskError as error:
         pytest.fail(str(error))
-    faults, changed = GateFaults.of(network), 0
+    faults, changed = faults_of(network), 0
     (name,) = faults.golden
     for seed, placement in enumerate(network.placements.values()):
         codes = random_codes(placement, 3, np.random.default_rng(seed))
@@ -170,7 +185,7 @@ def naive_logits(model: nn.Module, network: ArrayNetwork, x: Tensor, element: tu
 @pytest.mark.parametrize("array", [ARRAYS[0], ARRAYS[5]], ids=["weight-stationary", "output-stationary"])
 def test_logits_are_those_of_the_network_with_the_fault_in_every_layer(array: tuple[int, int, str], plan: str) -> None:
     model, network = placed_on(array, *PLANS[plan])
-    faults, x = GateFaults.of(network), arrays.inputs()
+    faults, x = faults_of(network), arrays.inputs()
     engine = ElementEngine(model, network, x)
     golden = engine.golden(x)
     number, row, column = drawn(faults, array, 24, 5)
@@ -192,7 +207,7 @@ def test_logits_are_those_of_the_network_with_the_fault_in_every_layer(array: tu
 
 def test_layers_with_other_circuits_are_right() -> None:
     model, network = placed_on(ARRAYS[0])
-    faults, x = GateFaults.of(network), arrays.inputs()
+    faults, x = faults_of(network), arrays.inputs()
     engine = ElementEngine(model, network, x)
     golden = engine.golden(x)
     number, row, column = drawn(faults, ARRAYS[0], 6, 1)
@@ -202,7 +217,7 @@ def test_layers_with_other_circuits_are_right() -> None:
 
 def test_faults_that_are_said_to_change_nothing_do_not() -> None:
     _, network = placed_on(ARRAYS[0], *PLANS["4-bit weights"])
-    faults, used = GateFaults.of(network), used_pairs(network, "dadda8")
+    faults, used = faults_of(network), used_pairs(network, "dadda8")
     differences = {n: np.abs(faults.difference(n)[used]) for n in range(0, len(faults), 7)}
     assert all(d.any() == (faults.size[n] != UNSEEN) for n, d in differences.items())
     seen = {n: d.mean() for n, d in differences.items() if d.any()}
@@ -210,23 +225,18 @@ def test_faults_that_are_said_to_change_nothing_do_not() -> None:
     assert 0 < len(seen) < len(differences)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("value", [0, 1])
-@every_array
-def test_the_generated_verilog_with_a_stuck_gate_gives_these_integers(
-    array: tuple[int, int, str], value: int, tmp_path: Path
-) -> None:
-    """A net of one element's multiplier is forced while Icarus Verilog simulates the gates of all multipliers."""
+def check_verilog(array: tuple[int, int, str], value: int, folder: Path, *choices: dict[str, Any]) -> None:
+    """Force a net of one element's multiplier while Icarus Verilog simulates the gates of all multipliers."""
     if shutil.which("iverilog") is None:
         pytest.skip("Icarus Verilog is not installed")
-    model, network = placed_on(array)
+    model, network = placed_on(array, *choices)
     integer = integer_model(model, arrays.inputs())
-    faults = GateFaults.of(network)
+    faults = faults_of(network)
     circuits = {
         n: dataclasses.replace(m, circuit=expand_adders(require_circuit(m))) for n, m in integer.multipliers.items()
     }
     codes = integer.quantise(arrays.inputs()[:2])
-    written = write_accelerator(integer.program, circuits, network.configuration, tmp_path, codes.numpy())
+    written = write_accelerator(integer.program, circuits, network.configuration, folder, codes.numpy())
     gates = [n for n in range(len(faults)) if faults.fault(n).place != "input" and faults.fault(n).value == value]
     number = next(n for n in gates[len(gates) // 3 :] if faults.size[n] == 8)
     element = 1, array[1] // 2
@@ -240,19 +250,120 @@ def test_the_generated_verilog_with_a_stuck_gate_gives_these_integers(
     clean = integer.trace(codes)
     assert sum(np.count_nonzero(trace[name] != clean[name].numpy()) for name in trace) > 20
     for name, text in vectors(design(written.schedule, circuits), trace).memories.items():
-        (tmp_path / "memory" / name).write_text(text)
+        (folder / "memory" / name).write_text(text)
     line = faults.fault(number)
     pe = f"dut.engine.array.row[{element[0]}].column[{element[1]}].pe"
-    bench = tmp_path / "bench" / "bench.v"
+    bench = folder / "bench" / "bench.v"
     sound = bench.read_text()
     force = f"  initial force {pe}.product.core0.{line.name} = 1'b{line.value};\nendmodule\n"
     bench.write_text(sound.rstrip().removesuffix("endmodule") + force)
-    found = simulate(tmp_path, "iverilog", structural=True)
+    found = simulate(folder, "iverilog", structural=True)
     assert found.passed
     assert found.mismatches == 0
     assert found.compared > 1000
     bench.write_text(sound)
-    assert not simulate(tmp_path, "iverilog", structural=True).passed
+    assert not simulate(folder, "iverilog", structural=True).passed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", [0, 1])
+@every_array
+def test_the_generated_verilog_with_a_stuck_gate_gives_these_integers(
+    array: tuple[int, int, str], value: int, tmp_path: Path
+) -> None:
+    check_verilog(array, value, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", ["4-bit weights", "affine inputs", "approximate"])
+@pytest.mark.parametrize("array", [ARRAYS[0], ARRAYS[3]], ids=["weight-stationary", "output-stationary"])
+def test_the_generated_verilog_of_other_operands(array: tuple[int, int, str], plan: str, tmp_path: Path) -> None:
+    """Among them narrow ones, whose sums lack low bits that a fault may set."""
+    check_verilog(array, 1, tmp_path, *PLANS[plan])
+
+
+class Line(nn.Module):
+    """Convolutions over one dimension."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Conv1d(2, 5, 3, stride=2, padding=2)
+        self.last = nn.Linear(5 * 6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.flatten(torch.relu(self.wide(x)), 1))
+
+
+@pytest.mark.parametrize("array", [ARRAYS[0], ARRAYS[4]], ids=["weight-stationary", "output-stationary"])
+def test_convolutions_over_one_dimension(array: tuple[int, int, str]) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        plain, x = Line().eval(), torch.randn(5, 2, 9)
+    prepared = prepare(plain, x[:1])
+    plan = Plan.assign(prepared.sites, [Approximation.from_json({"kind": "integer"})])
+    model = realise(prepared, plan, [x]).eval()
+    network = ArrayNetwork.of(model, x, dict(zip(("rows", "columns", "dataflow"), array, strict=True)))
+    faults, engine = faults_of(network), ElementEngine(model, network, x)
+    golden, (number, row, column) = engine.golden(x), drawn(faults, array, 15, 3)
+    image, names = np.arange(15) % len(x), np.array(["dadda8"] * 15)
+    found = engine.run(ElementTrials(row, column, names, number, image, faults.difference), golden)
+    for i in range(15):
+        tables = faults.golden["dadda8"], faults.table(int(number[i]))
+        want = naive_logits(model, network, x[image[i], None], (int(row[i]), int(column[i])), tables)
+        assert torch.equal(want[0], found[i])
+    assert (found != golden.logits[torch.from_numpy(image)]).any()
+
+
+def test_the_compiled_look_ups_refuse_what_does_not_fit() -> None:
+    module = compiled()
+    if module is None:
+        pytest.skip("the compiled look-ups are not installed")
+    sizes = {
+        "weight_stationary": True,
+        "array": (2, 2),
+        "map": (2, 3, 3),
+        "kernel": (2, 2),
+        "stride": (1, 1),
+        "dilation": (1, 1),
+        "margins": (0, 0, 0, 0),
+        "positions": (2, 2),
+        "codes": (0, 4),
+    }
+    for wrong in ({"positions": (3, 2)}, {"stride": (0, 1)}, {"codes": (4, 4)}, {"margins": (-1, 0, 0, 0)}):
+        with pytest.raises(ValueError, match=r"windows leave|codes do not fit|negative|not positive"):
+            module.Layer(**{**sizes, **wrong})
+    layer = module.Layer(**sizes)
+    weights = np.ones((2, 2, 4), np.int32)
+    for outputs, block, given in ((3, 0, weights), (1, -1, weights), (1, 0, weights[:, :1]), (1, 0, -weights)):
+        with pytest.raises(ValueError, match=r"out of range|do not fit"):
+            layer.add_group(outputs, block, np.ascontiguousarray(given))
+    layer.add_group(2, 0, weights)
+    numbers, table = np.zeros(1, np.int64), np.ones((3, 4), np.int32)
+    right: dict[str, Any] = {
+        "maps": np.zeros((1, 2, 3, 3), np.float32),
+        "quantiser": (1.0, 0.0, 0.0, 3.0),
+        "row": numbers,
+        "column": numbers,
+        "table": numbers,
+        "tables": [table],
+        "used": [np.ones(3, np.uint8)],
+        "out": np.zeros((1, 1, 4), np.int32),
+    }
+    for name, value in (
+        ("maps", np.zeros((1, 1, 3, 3), np.float32)),
+        ("quantiser", (1.0, 0.0, 0.0, 4.0)),
+        ("row", numbers + 2),
+        ("column", numbers - 1),
+        ("table", numbers + 1),
+        ("tables", [table[:1]]),
+        ("used", [np.ones(2, np.uint8)]),
+        ("used", []),
+        ("out", np.zeros((1, 2, 4), np.int32)),
+    ):
+        with pytest.raises(ValueError, match=r"shape|quantiser|out of range|flags"):
+            layer.run(**{**right, name: value})
+    layer.run(**right)
+    assert (right["out"] == 4).all()
 
 
 def test_networks_that_the_array_does_not_compute_are_refused() -> None:
