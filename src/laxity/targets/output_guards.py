@@ -89,7 +89,7 @@ class OutputGuards:
             columns: of the array.
             sum_bits: width of stored sums.
         """
-        guards = [(d, d.guard) for d in demands if d.guard is not None]
+        guards = [(d, d.guard) for d in demands if d.guard is not None and d.guard != Guarding()]
         if not guards:
             return None
         units: dict[str, Unit] = {}
