@@ -173,6 +173,7 @@ def plainly(model: nn.Module, x: Tensor, network: ArrayNetwork, element: tuple[i
     maps = {name: (source.channels, source.height, source.width) for name, source in sources.items()}
 
     def hook(layer: EmulatedLayer, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        assert layer.operand is not None  # the plan gives one to every layer
         codes, weights = layer.operand.input.codes(args[0]), layer.stored_codes()[0]
         if layer.form.linear:  # the array reads a flattened map as a map
             shape = maps[layer.site.name]
@@ -194,8 +195,8 @@ def looked_up(layer: EmulatedLayer, codes: Tensor, weights: Tensor, array: Any, 
     spare = -codes.shape[1] % array.rows  # lanes without a channel multiply 0 by 0
     codes, weights = F.pad(codes, (0, 0, 0, 0, 0, spare)), F.pad(weights, (0, 0, 0, 0, 0, spare))
     kernel = weights.shape[2:]
-    place = {} if layer.form.linear else {"stride": layer.form.stride, "padding": layer.form.padding[0][0]}
-    seen = F.unfold(codes, tuple(kernel), **place)[0].numpy().astype(np.int64)
+    stride, padding = (1, 0) if layer.form.linear else (layer.form.stride[0], layer.form.padding[0][0])
+    seen = F.unfold(codes, tuple(kernel), stride=stride, padding=padding)[0].numpy().astype(np.int64)
     flat = weights.flatten(1).numpy().astype(np.int64)
     lane = np.arange(len(seen)) // (kernel[0] * kernel[1]) % array.rows == element[0]
     position = np.arange(seen.shape[1]) % array.rows == element[0]
