@@ -56,7 +56,7 @@ def test_copies_cost_what_they_repeat() -> None:
     for n, found in ((2, twice), (3, thrice)):
         assert all(found[name] == pytest.approx(plain[name]) for name in repeated)
         extra = found["protection"] - (n - 1) * least
-        assert 0 < extra < 0.05 * least, "comparators, and sums that wait"
+        assert 0 < extra < 0.1 * least, "comparators, and sums that wait"
         assert found["leakage"] > n * plain["leakage"]
     cycles = [load_target(TARGET).cost([demand(guard=Guarding(copies=n))]).latency_cycles.value for n in (1, 2, 3)]
     assert cycles == [cycles[0], 2 * cycles[0], 3 * cycles[0]]
