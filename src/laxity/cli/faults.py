@@ -12,7 +12,7 @@ from laxity.cli import arguments as shared
 from laxity.cli.failures import INTERRUPTED
 from laxity.cli.optimize import cores, default_folder
 from laxity.cli.output import emit_json, emit_table, note, write
-from laxity.cli.progress import progress
+from laxity.cli.progress import following
 from laxity.cli.subject import load_network, network_names
 from laxity.core.errors import ConfigError
 from laxity.core.named import plain_value, split_named
@@ -66,10 +66,9 @@ def faults(
     options = shared.given(
         data_dir=data_dir, model=model, weights=weights, data=data, num_classes=num_classes, download=download
     )
-    from laxity.campaign import Aim, Subject
+    from laxity.campaign import Aim
 
-    where, given = split_named(population, "population")
-    asked = Subject(fault_model(fault), where, {k: plain_value(v) for k, v in given.items()}, split, images, seed)
+    asked = struck(population, fault, split, images, seed)
     aim = Aim(confidence, half_width, number)
     sources = _sources(subject, options, networks)
     folder = out or default_folder(subject).with_name(f"{default_folder(subject).name}-faults")
@@ -81,10 +80,14 @@ def faults(
     write(f"\nresults: {folder}\nreport: {folder / 'report.html'}\n")
 
 
-def fault_model(text: str) -> dict[str, Any]:
-    """JSON form of a fault model that is named with its options."""
-    kind, values = split_named(text, "fault model")
-    return {"kind": kind, "rate_per_bit": 0.0, **{k: plain_value(v) for k, v in values.items()}}
+def struck(population: str, fault: str, split: str, images: int, seed: int) -> Subject:
+    """What is struck, and by what, from the words of the command line."""
+    from laxity.campaign import Subject
+    from laxity.faults.named import fault_named
+
+    where, given = split_named(population, "population")
+    options = {k: plain_value(v) for k, v in given.items()}
+    return Subject(fault_named(fault), where, options, split, images, seed=seed)
 
 
 def _sources(subject: str, options: dict[str, Any], networks: str | None) -> dict[str, Source]:
@@ -113,12 +116,7 @@ def _run(
 
     command = shared.command_line(context)
     try:
-        with make_executor(workers) as executor, progress(0, 0, quiet=quiet) as tell:
-
-            def told(what: str, done: int, total: int) -> None:
-                if tell is not None:
-                    tell(what, done, total, None)
-
+        with make_executor(workers) as executor, following(quiet=quiet) as told:
             return carry_out(sources, subject, aim, folder=folder, command=command, executor=executor, progress=told)
     except KeyboardInterrupt:
         note(f"interrupted; what is computed is kept, and the same command resumes: {command}")

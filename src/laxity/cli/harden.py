@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from laxity.cli import arguments as shared
 from laxity.cli.failures import INTERRUPTED
-from laxity.cli.faults import fault_model
+from laxity.cli.faults import struck
 from laxity.cli.optimize import cores, default_folder
 from laxity.cli.output import emit_json, emit_table, note, write
-from laxity.cli.progress import progress
+from laxity.cli.progress import following
 from laxity.cli.recover import names
 from laxity.cli.subject import SavedNetwork
 from laxity.core.errors import BudgetError, ConfigError
-from laxity.core.named import plain_value, split_named
+from laxity.core.registry import did_you_mean
+
+if TYPE_CHECKING:
+    from laxity.campaign import Subject
 
 _LIMIT = typer.Option(
     "--max-sdc", help="Upper confidence limit of the share of faults that silently change a prediction, fraction."
@@ -61,48 +64,55 @@ def harden(
     Protections are chosen on one split, and the result is judged on samples that it never saw, with other faults. Exit
     code 3 says that no set of protections keeps the limit.
     """
-    from laxity.artifacts.hardening import harden_network
-    from laxity.campaign import Subject
-    from laxity.core.registry import did_you_mean
-    from laxity.run import make_executor
-    from laxity.search.harden import Limit
-
     if objective not in OBJECTIVES:
         raise ConfigError(f"--objective cannot be {objective!r}{did_you_mean(objective, OBJECTIVES)}")
     options = shared.given(
         data_dir=data_dir, model=model, weights=weights, data=data, num_classes=num_classes, download=download
     )
-    where, given = split_named(population, "population")
-    struck = Subject(fault_model(fault), where, {k: plain_value(v) for k, v in given.items()}, split=split, seed=seed)
     usual = default_folder(subject)
-    folder, command = out or usual.with_name(f"{usual.name}-hardened"), shared.command_line(context)
-    try:
-        with make_executor(workers or cores()) as executor, progress(0, 0, quiet=quiet) as tell:
-
-            def told(what: str, done: int, total: int) -> None:
-                if tell is not None:
-                    tell(what, done, total, None)
-
-            found = harden_network(
-                SavedNetwork(subject, tuple(sorted(options.items()))),
-                struck,
-                Limit(max_sdc, metric, confidence),
-                folder=folder,
-                command=command,
-                kinds=names(techniques) or None,
-                objective=objective,
-                executor=executor,
-                progress=told,
-            )
-    except KeyboardInterrupt:
-        note(f"interrupted; what is computed is kept, and the same command resumes: {command}")
-        raise typer.Exit(INTERRUPTED) from None
+    folder = out or usual.with_name(f"{usual.name}-hardened")
+    found = _run(
+        context,
+        SavedNetwork(subject, tuple(sorted(options.items()))),
+        struck(population, fault, split, 0, seed),
+        (max_sdc, metric, confidence),
+        workers or cores(),
+        quiet=quiet,
+        folder=folder,
+        kinds=names(techniques) or None,
+        objective=objective,
+    )
     if json:
         emit_json(found)
     else:
         _show(found, folder)
     if found["chosen"] is None:
         raise typer.Exit(BudgetError.exit_code)
+
+
+def _run(
+    context: typer.Context,
+    network: SavedNetwork,
+    subject: Subject,
+    limit: tuple[float, str, float],
+    workers: int,
+    *,
+    quiet: bool,
+    **options: Any,
+) -> dict[str, Any]:
+    from laxity.artifacts.hardening import harden_network
+    from laxity.run import make_executor
+    from laxity.search.harden import Limit
+
+    command = shared.command_line(context)
+    try:
+        with make_executor(workers) as executor, following(quiet=quiet) as told:
+            return harden_network(
+                network, subject, Limit(*limit), command=command, executor=executor, progress=told, **options
+            )
+    except KeyboardInterrupt:
+        note(f"interrupted; what is computed is kept, and the same command resumes: {command}")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _show(found: dict[str, Any], folder: Path) -> None:

@@ -206,6 +206,13 @@ def progress(max_drop: float, guard: float, *, quiet: bool) -> Iterator[Tracker 
 
 
 @contextmanager
+def following(*, quiet: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """Give the function that takes (what, done, total), or None if nothing is to be shown."""
+    with _tracker(lambda _: "", quiet=quiet) as tracker:
+        yield None if tracker is None else lambda what, done, total: tracker(what, done, total, None)
+
+
+@contextmanager
 def studying(folder: Path, *, quiet: bool) -> Iterator[Tracker | None]:
     """The same for a study of recovery, which also follows the trainings under way in its folder."""
     with _tracker(accuracy, quiet=quiet) as tracker:
@@ -225,8 +232,8 @@ def studying(folder: Path, *, quiet: bool) -> Iterator[Tracker | None]:
 @contextmanager
 def counting(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     """Give the function that takes (done, total), or None if nothing is to be shown."""
-    with _tracker(lambda _: "", quiet=quiet) as tracker:
-        yield None if tracker is None else lambda done, total: tracker(what, done, total, None)
+    with following(quiet=quiet) as tell:
+        yield None if tell is None else lambda done, total: tell(what, done, total)
 
 
 def _follow(folder: Path, tracker: Tracker, done: threading.Event) -> None:

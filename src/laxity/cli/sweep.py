@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from laxity.cli import arguments as shared
-from laxity.cli.faults import fault_model
 from laxity.cli.output import emit_json, emit_table
 from laxity.cli.progress import progress
 from laxity.cli.subject import load_networks
@@ -97,8 +96,9 @@ def _sweep(
 ) -> dict[str, list[Reliability]]:
     from laxity.evaluation.reliability import bit_error_sweep
     from laxity.faults import FaultModel
+    from laxity.faults.named import fault_named
 
-    model = FaultModel.from_json(fault_model(fault))
+    model = FaultModel.from_json(fault_named(fault))
     found = {}
     with progress(0, 0, quiet=quiet) as tell:
         for label, network in networks.items():

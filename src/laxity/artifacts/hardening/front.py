@@ -20,6 +20,7 @@ from laxity.core.serial import to_json
 from laxity.emulate.protect import PROTECTING, protect
 from laxity.evaluation.evaluator import Evaluator
 from laxity.evaluation.quality import compare, predict
+from laxity.faults.named import fault_named
 from laxity.search.harden import Hardening, Limit, Means, Tell, candidates, harden
 from laxity.search.harden_front import HardenedPlan, harden_front
 
@@ -35,12 +36,6 @@ class Front:
 
     tried: tuple[HardenedPlan, ...]
     chosen: HardenedPlan | None
-
-
-def described(fault: str) -> dict[str, Any]:
-    """JSON form of a fault model that is named with its options."""
-    kind, values = split_named(fault, "fault model")
-    return {"kind": kind, "rate_per_bit": 0.0, **{k: plain_value(v) for k, v in values.items()}}
 
 
 class FrontHardener:
@@ -59,7 +54,7 @@ class FrontHardener:
         self.limit = Limit(config.max_sdc, options.metric, options.confidence)
         kind, given = split_named(options.population, "population")
         values = {k: plain_value(v) for k, v in given.items()}
-        self.subject = Subject(described(options.fault), kind, values, split="validation", seed=config.seed)
+        self.subject = Subject(fault_named(options.fault), kind, values, split="validation", seed=config.seed)
         self._config, self._evaluator, self._folder, self._tell = config, evaluator, folder, tell
         self._choices = candidates(evaluator.prepared.sites, options.techniques)
 

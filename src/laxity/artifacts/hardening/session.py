@@ -97,15 +97,7 @@ def harden_network(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error.strerror}; choose another folder") from error
-    means = Means(
-        build=lambda plan: _source(opening, plan),
-        price=lambda plan: _price(network, plan),
-        estimate=estimator(network.evaluator, network.model),
-        objective=objective,
-        folder=folder / "campaigns",
-        executor=executor,
-        tell=progress,
-    )
+    means = _means(opening, folder, objective, executor, progress)
     choices = candidates(network.evaluator.prepared.sites, kinds)
     found = harden(network.plan, choices, subject, limit, means)
     document = {
@@ -124,6 +116,19 @@ def harden_network(
         save_state(_protected(network, found.chosen.plan), folder / WEIGHTS)
     write_json(folder / DOCUMENT, plain)
     return plain
+
+
+def _means(opening: Opening, folder: Path, objective: str, executor: Executor | None, progress: Tell | None) -> Means:
+    network = opened(opening)
+    return Means(
+        build=lambda plan: _source(opening, plan),
+        price=lambda plan: _price(network, plan),
+        estimate=estimator(network.evaluator, network.model),
+        objective=objective,
+        folder=folder / "campaigns",
+        executor=executor,
+        tell=progress,
+    )
 
 
 def _protected(network: Network, plan: Plan) -> nn.Module:
