@@ -69,9 +69,7 @@ class ArrayNetwork:
             schedule = make_schedule(integer.program, integer.multipliers, configuration)
             placed = place_products(schedule, integer.multipliers)
         except (PlanError, CircuitError) as error:
-            raise TaskError(
-                f"laxity's array does not compute this network, so its faults have no effect: {error}"
-            ) from error
+            raise TaskError(f"the array that laxity writes does not compute this network: {error}") from error
         layers = {p.step.site: _layer_of(model, p) for p in placed}
         return cls(schedule, integer.multipliers, layers, {p.step.site: p for p in placed})
 
