@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from typing import Any
 
@@ -12,10 +13,12 @@ from torch import nn
 
 from laxity.campaign import Aim, Bench, Faults, Subject, run_campaign
 from laxity.campaign.populations import Weights
+from laxity.campaign.struck import Changes, struck_layer
 from laxity.core.approximation import Approximation
 from laxity.core.plan import Plan
 from laxity.core.seeds import stream
 from laxity.emulate import approximate
+from laxity.emulate.layer import EmulatedLayer
 from laxity.evaluation.injection import inject, private_copy, strike
 from laxity.evaluation.memory import WeightMemory
 from laxity.faults import BitFlip, FaultModel, IntegerLayout, MultiFlip, StuckAt
@@ -27,6 +30,7 @@ from laxity.techniques import (
     MagnitudePruning,
     Minifloat,
     Parity,
+    RangeRestriction,
     Secded,
     Tmr,
     TmrBits,
@@ -90,6 +94,7 @@ CASES: dict[str, tuple[tuple[Approximation, ...], FaultModel]] = {
     "parity of six": ((Minifloat(), Parity(6)), MultiFlip(0.0, count=2)),
     "votes": ((INT8, TmrBits(3)), BitFlip(0.0)),
     "clipping": ((WeightClip(notice=True),), BitFlip(0.0)),
+    "clipping, and limits of outputs": ((WeightClip("layer"), RangeRestriction("channel", "zero")), BitFlip(0.0)),
     "clipping of pruned floats": ((MagnitudePruning(0.5), WeightClip("layer", "saturate")), BitFlip(0.0)),
 }
 
@@ -210,6 +215,26 @@ def test_rare_flips_leave_a_protected_network_as_it_is() -> None:
     logits = [inject(network(INT8, *c), BitFlip(1e-4), seed=3)(x) for c in ((), (Secded(),))]
     assert torch.equal(logits[1], model(x))
     assert not torch.equal(logits[0], model(x))
+
+
+@torch.no_grad()
+def test_emulated_layers_in_floating_point_compute_one_filter_anew() -> None:
+    """As plain layers do, also behind a guard; a layer whose weights an unknown transform makes runs as a whole."""
+    model = copy.deepcopy(network(WeightClip(), RangeRestriction("layer", "clamp")))
+    layer = model.get_submodule("conv2")
+    assert isinstance(layer, EmulatedLayer)
+    found = struck_layer(layer)
+    assert found.keeps_outputs
+    x = torch.rand(12, layer.weight.shape[1], 6, 6)
+    places = torch.arange(12) * 31 % layer.weight.numel()
+    values = torch.linspace(-90, 90, 12)
+    outputs = found.outputs(found.values(x, layer(x), Changes(places, values)))
+    layer.structure = nn.Identity()
+    whole = struck_layer(layer)
+    assert not whole.keeps_outputs
+    wanted = whole.outputs(whole.values(x, None, Changes(places, values)))
+    torch.testing.assert_close(outputs, wanted, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(outputs, layer(x))
 
 
 def test_populations_of_unprotected_networks_have_no_check_bits() -> None:
