@@ -10,10 +10,10 @@ import typer
 
 from laxity.cli import arguments as shared
 from laxity.cli.failures import INTERRUPTED
-from laxity.cli.optimize import cores, default_folder
+from laxity.cli.optimize import cores
 from laxity.cli.output import emit_json, emit_table, note, write
 from laxity.cli.progress import following
-from laxity.cli.subject import load_network, network_names
+from laxity.cli.subject import beside, load_network, network_names
 from laxity.core.errors import ConfigError
 from laxity.core.named import plain_value, split_named
 from laxity.core.registry import did_you_mean
@@ -71,13 +71,14 @@ def faults(
     asked = struck(population, fault, split, images, seed)
     aim = Aim(confidence, half_width, number)
     sources = _sources(subject, options, networks)
-    folder = out or default_folder(subject).with_name(f"{default_folder(subject).name}-faults")
+    folder = out or beside(subject, "faults")
     found = _run(context, sources, asked, aim, folder, workers or cores(), quiet=quiet)
+    report = folder / "report.html"
     if json:
-        emit_json(found)
+        emit_json({**found, "report": str(report)})
         return
     _show(found)
-    write(f"\nresults: {folder}\nreport: {folder / 'report.html'}\n")
+    write(f"\nresults: {folder}\nreport: {report}\n")
 
 
 def struck(population: str, fault: str, split: str, images: int, seed: int) -> Subject:
@@ -134,7 +135,7 @@ def _show(found: dict[str, Any]) -> None:
     note(f"intervals at {level}; accuracy lost by one fault, in points")
     for name, one in found["networks"].items():
         note(f"{name}: {one['statement']}")
-        if not one["met"]:
+        if not one["met"] and not one["aim"]["faults"]:
             note(f"{name}: the half-width was not reached; ask for a wider one, or for --faults N")
     for pair in found["differences"]:
         note(f"critical, {pair['first']} less {pair['second']}: {_share(pair['critical'], points=True)} points")

@@ -10,11 +10,11 @@ import typer
 from laxity.cli import arguments as shared
 from laxity.cli.failures import INTERRUPTED
 from laxity.cli.faults import struck
-from laxity.cli.optimize import cores, default_folder
+from laxity.cli.optimize import cores
 from laxity.cli.output import emit_json, emit_table, note, write
 from laxity.cli.progress import following
 from laxity.cli.recover import names
-from laxity.cli.subject import SavedNetwork
+from laxity.cli.subject import SavedNetwork, beside
 from laxity.core.errors import BudgetError, ConfigError
 from laxity.core.registry import did_you_mean
 
@@ -69,8 +69,7 @@ def harden(
     options = shared.given(
         data_dir=data_dir, model=model, weights=weights, data=data, num_classes=num_classes, download=download
     )
-    usual = default_folder(subject)
-    folder = out or usual.with_name(f"{usual.name}-hardened")
+    folder = out or beside(subject, "hardened")
     found = _run(
         context,
         SavedNetwork(subject, tuple(sorted(options.items()))),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from laxity.cli.optimize import default_folder
 from laxity.core.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ def load_subject(subject: str, options: dict[str, Any], device: str | None) -> t
     if _NOT_RUN.fullmatch(subject) and not subject.endswith(".toml"):
         raise RunError(f"there is no run folder {subject}; give the folder of a finished run, or a task")
     return Evaluator(Setup({"spec": subject, **options}, "mac-array-45nm", device or "cpu")), None
+
+
+def beside(subject: str, suffix: str) -> Path:
+    """The folder of results about a run, beside the run, or about a task, among the runs."""
+    folder = Path(subject) if Path(subject).is_dir() else default_folder(subject)
+    run = folder.resolve().parent if folder.name == "best" else folder
+    return run.with_name(f"{run.name}-{suffix}")
 
 
 def load_networks(subject: str, options: dict[str, Any], device: str | None) -> tuple[Task, dict[str, nn.Module]]:

@@ -52,6 +52,8 @@ def carry_out(
     Raises:
         LaxityError: as `run_campaign`; finished faults are kept.
     """
+    if (folder / "config.toml").exists():
+        raise RunError(f"{folder} is the folder of a run; choose another one for the faults")
     found: dict[str, Campaign] = {}
     for name, source in networks.items():
 

@@ -90,6 +90,8 @@ def harden_network(
     Raises:
         LaxityError: bad input, or a campaign failed; finished faults are kept.
     """
+    if (folder / "config.toml").exists():
+        raise RunError(f"{folder} is the folder of a run; choose another one for the hardened network")
     network = opened(opening)
     if subject.split == "test":
         subject = replace(subject, images=len(network.evaluator.task.test) // 2)
