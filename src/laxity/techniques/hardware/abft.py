@@ -145,6 +145,11 @@ class Abft(Approximation):
                 "OPERAND choice 'integer' there, or 'redundancy'"
             )
 
+    @classmethod
+    def protections(cls, site: Site) -> Sequence[Approximation]:
+        """Alarms, and everything put right that can be; nothing for transposed convolutions."""
+        return [] if site.op.kind.startswith("conv_transpose") else [cls(), cls(response="reload")]
+
     def demand(self, demand: Demand, facts: Mapping[str, float]) -> Demand:
         """One more filter per group, and the sums."""
         filter_bits = demand.widest_weight_bits + (demand.columns - 1).bit_length() + self.fitted
