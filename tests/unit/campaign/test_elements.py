@@ -294,11 +294,26 @@ class Line(nn.Module):
         return self.last(torch.flatten(torch.relu(self.wide(x)), 1))
 
 
+class Branches(nn.Module):
+    """A convolution beside another one, as in a shortcut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.beside = nn.Conv1d(2, 4, 1)
+        self.wide = nn.Conv1d(2, 4, 3, padding=1)
+        self.last = nn.Linear(4 * 9, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = self.beside(x)
+        return self.last(torch.flatten(torch.relu(self.wide(x) + shortcut), 1))
+
+
+@pytest.mark.parametrize("kind", [Line, Branches])
 @pytest.mark.parametrize("array", [ARRAYS[0], ARRAYS[4]], ids=["weight-stationary", "output-stationary"])
-def test_convolutions_over_one_dimension(array: tuple[int, int, str]) -> None:
+def test_other_networks(array: tuple[int, int, str], kind: type[nn.Module]) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        plain, x = Line().eval(), torch.randn(5, 2, 9)
+        plain, x = kind().eval(), torch.randn(5, 2, 9)
     prepared = prepare(plain, x[:1])
     plan = Plan.assign(prepared.sites, [Approximation.from_json({"kind": "integer"})])
     model = realise(prepared, plan, [x]).eval()
