@@ -172,6 +172,7 @@ def circuits(task: Task, options: argparse.Namespace) -> list[dict[str, Any]]:
         for guard in (
             Abft(), Abft(fitted=True), Abft("predicted"), Abft("predicted", fitted=True), Abft("measured"),
             Abft("measured", fitted=True), Abft("measured", "position", fitted=True),
+            Abft("measured", "total"), Abft("measured", "total", fitted=True),
         ):  # fmt: skip
             model = built(task, [Integer(), CircuitMultiplier(circuit), guard], train[:count])
             found = false_alarms(model, torch.cat(others).split(BATCH))

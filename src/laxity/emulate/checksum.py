@@ -31,8 +31,10 @@ class Residuals:
     """Sums over the output channels less checksums.
 
     Attributes:
-        values: float64, or float32 where the layer computes in it, (n, checks): groups, then positions.
-        bounds: what rounding alone can make of them, float32 (n, checks); None where the layer computes with codes.
+        values: float64, or float32 where the layer computes in it, (n, checks): groups, then positions; or groups only,
+            where residuals are judged in total.
+        bounds: what rounding alone can make of single ones, float32 (n, groups times positions); None where the layer
+            computes with codes.
     """
 
     values: Tensor
@@ -104,7 +106,7 @@ class Checksums:
         padded = self._form.pad(operand.input.codes(x), zero).double() - zero
         found = self._form.codes_geometry.convolve(padded, self._filter)
         difference = self._added(values.double()) - found.reshape(len(x), -1)
-        return Residuals(self._wrapped(difference), None)
+        return Residuals(self._judged(self._wrapped(difference)), None)
 
     def _rounded(self, x: Tensor, values: Tensor) -> Residuals:
         padded, geometry = self._form.pad(x, 0.0), self._form.codes_geometry
@@ -114,7 +116,13 @@ class Checksums:
         op = self._layer.site.op
         relative, tiny = rounding_bound(op.reduction, op.columns)
         bounds = size.reshape(len(x), -1) * relative + tiny
-        return Residuals(self._added(values) - found.reshape(len(x), -1), bounds)
+        return Residuals(self._judged(self._added(values) - found.reshape(len(x), -1)), bounds)
+
+    def _judged(self, residuals: Tensor) -> Tensor:
+        """What is compared: residuals of all positions, or their sum for each group."""
+        if self._guard.checking.granularity != "total":
+            return residuals
+        return residuals.unflatten(1, (self._groups, -1)).sum(2)
 
     def _added(self, values: Tensor) -> Tensor:
         """Sums over the output channels of each group, (n, checks)."""

@@ -245,6 +245,23 @@ def test_measured_intervals_hold_for_inputs_drawn_alike() -> None:
     assert np.mean(shares) <= 3 / 61 + 4 * np.std(shares) / runs**0.5
 
 
+@pytest.mark.parametrize("operands", [(), (Integer(), CircuitMultiplier("mitchell8"))], ids=["fp32", "mitchell8"])
+@pytest.mark.parametrize("kind", ["conv", "linear"])
+def test_totals_are_sums_of_residuals(kind: str, operands: tuple[Approximation, ...]) -> None:
+    each, x = single(kind, *operands, Abft("measured"))
+    total, _ = single(kind, *operands, Abft("measured", "total"))
+    groups = total.form.groups
+    residuals, sums = (Checksums(n).residuals(x, Checksums(n).clean(x)).values.double() for n in (each, total))
+    assert sums.shape == (len(x), groups)
+    assert torch.allclose(sums, residuals.reshape(len(x), groups, -1).sum(2))
+    guard = total.guard
+    assert isinstance(guard, ChecksumGuard)
+    judged = sums[len(x) // 4 :]  # the first quarter gives the centre
+    assert not bool(guard.alarms(judged, None).any())
+    struck = sums + 3 * (guard.high - guard.low)
+    assert bool(guard.alarms(struck, None).all())
+
+
 def test_stated_shares_are_quantiles_of_the_beta_distribution() -> None:
     from scipy.stats import beta
 
@@ -364,7 +381,7 @@ def test_refusals() -> None:
     task = digits()
     for wrong in (
         {"threshold": "none"}, {"granularity": "channel"}, {"response": "stop"}, {"false_alarms": 0.0},
-        {"margin": 0.9}, {"bits": 7}, {"bits": 53}, {"granularity": "position"},
+        {"margin": 0.9}, {"bits": 7}, {"bits": 53}, {"granularity": "position"}, {"granularity": "total"},
     ):  # fmt: skip
         with pytest.raises(PlanError, match="abft"):
             Abft(**wrong)  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ from laxity.techniques.data.codes import IntegerOperands
 from laxity.techniques.guard import Evidence, OutputGuard, Place
 
 THRESHOLDS = ("bound", "predicted", "measured")
-GRANULARITIES = ("tensor", "position")
+GRANULARITIES = ("tensor", "position", "total")
 RESPONSES = ("alarm", "recompute", "reload")
 NARROWEST, WIDEST = 8, 52
 """Bits of the sums that are compared; the widest are whole numbers that float64 holds in sums of both signs."""
@@ -60,7 +60,10 @@ class Abft(Approximation):
             independent and the residual as normal; a prediction, not a guarantee.
             ``measured``: the largest deviation from the mean, over the positions of a sample, that calibration samples
             have but for a share `false_alarms`; holds for samples drawn like these, whatever the distribution.
-        granularity: ``tensor|position``, one interval for a site or one per position (for ``measured``).
+        granularity: what is judged. ``tensor``: the residual of every position, by one interval for a site.
+            ``position``: the same by an interval for each position. ``total``: the sum of the residuals of all
+            positions of a group, in which wrong weights, which meet every position, stand out, and single wrong sums do
+            not. The last two are for ``measured``.
         false_alarms: share of the runs of the site that may give a false alarm, fraction.
         margin: factor on the accepted deviation, from 1 on.
         fitted: add to each weight of the checksum filter the slope, rounded to a whole number, with which the error of
@@ -101,13 +104,17 @@ class Abft(Approximation):
             raise PlanError(f"margin of 'abft' is a factor from 1 on, not {self.margin}")
         if not NARROWEST <= self.bits <= WIDEST:
             raise PlanError(f"bits of 'abft' must be between {NARROWEST} and {WIDEST}, not {self.bits}")
-        if self.granularity == "position" and self.threshold != "measured":
-            raise PlanError(f"'abft' has one {self.threshold} interval per site; use granularity 'tensor'")
+        if self.granularity != "tensor" and self.threshold != "measured":
+            raise PlanError(
+                f"'abft' has one {self.threshold} interval for the residuals of a site; use granularity 'tensor', or "
+                "threshold 'measured'"
+            )
 
     def label(self) -> str:
         """For example ``abft measured fitted recompute``."""
         words = ["abft", "" if self.threshold == "bound" else self.threshold]
-        words += ["per position"] * (self.granularity == "position") + ["fitted"] * self.fitted
+        words += {"position": ["per position"], "total": ["in total"]}.get(self.granularity, [])
+        words += ["fitted"] * self.fitted
         words += ["with inputs"] * self.inputs + [self.response] * (self.response != "alarm")
         return " ".join(word for word in words if word)
 
