@@ -153,6 +153,9 @@ def test_faults_of_a_run_and_of_a_task(finished: Path, own: Own, tmp_path: Path)
     assert "accuracy lost" in shown.out
     words = ["--fault", "stuck_at value=1", "--population", "activations", "--networks", "original"]
     stuck = document("faults", "digits", *words, *options, "--out", tmp_path / "stuck")
+    sums = document("faults", "digits", "--population", "accumulators", *options, "--out", tmp_path / "sums")
+    assert sums["networks"].keys() == {"int8_exact"}
+    assert "no integer layer" in sums["left_out"]["original"]
     assert "activations read" in stuck["networks"]["original"]["statement"]
 
 

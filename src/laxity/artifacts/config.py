@@ -117,6 +117,7 @@ class HardeningConfig(_Section):
     fault: str = "bit_flip"
     metric: Literal["sdc", "critical"] = "sdc"
     confidence: float = Field(0.99, gt=0, lt=1)
+    alarms: bool = False
     techniques: list[str] | None = None
     plans: int = Field(4, ge=1, le=1000)
 

@@ -72,7 +72,7 @@ def faults(
     aim = Aim(confidence, half_width, number)
     sources = _sources(subject, options, networks)
     folder = out or beside(subject, "faults")
-    found = _run(context, sources, asked, aim, folder, workers or cores(), quiet=quiet)
+    found = _run(context, sources, asked, aim, folder, workers or cores(), lenient=networks is None, quiet=quiet)
     report = folder / "report.html"
     if json:
         emit_json({**found, "report": str(report)})
@@ -110,6 +110,7 @@ def _run(
     folder: Path,
     workers: int,
     *,
+    lenient: bool,
     quiet: bool,
 ) -> dict[str, Any]:
     from laxity.artifacts.campaign import carry_out
@@ -118,7 +119,16 @@ def _run(
     command = shared.command_line(context)
     try:
         with make_executor(workers) as executor, following(quiet=quiet) as told:
-            return carry_out(sources, subject, aim, folder=folder, command=command, executor=executor, progress=told)
+            return carry_out(
+                sources,
+                subject,
+                aim,
+                folder=folder,
+                command=command,
+                executor=executor,
+                progress=told,
+                lenient=lenient,
+            )
     except KeyboardInterrupt:
         note(f"interrupted; what is computed is kept, and the same command resumes: {command}")
         raise typer.Exit(INTERRUPTED) from None
@@ -137,6 +147,8 @@ def _show(found: dict[str, Any]) -> None:
         note(f"{name}: {one['statement']}")
         if not one["met"] and not one["aim"]["faults"]:
             note(f"{name}: the half-width was not reached; ask for a wider one, or for --faults N")
+    for name, reason in found["left_out"].items():
+        note(f"{name} is left out: {reason}")
     for pair in found["differences"]:
         note(f"critical, {pair['first']} less {pair['second']}: {_share(pair['critical'], points=True)} points")
 

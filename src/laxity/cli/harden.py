@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _LIMIT = typer.Option(
     "--max-sdc", help="Upper confidence limit of the share of faults that silently change a prediction, fraction."
 )
+_ALARMS = typer.Option("--alarms", help="Protections may give the alarm where they do not correct.")
 _TECHNIQUES = typer.Option(
     "--techniques", help="Comma-separated protections (laxity list techniques) [default: all].", show_default=False
 )
@@ -42,6 +43,7 @@ def harden(
     max_sdc: Annotated[float, _LIMIT] = 0.001,
     metric: Annotated[str, typer.Option("--metric", help="sdc, or critical for detected errors too.")] = "sdc",
     confidence: Annotated[float, typer.Option("--confidence", help="Of the upper limit, fraction.")] = 0.99,
+    alarms: Annotated[bool, _ALARMS] = False,
     population: Annotated[str, typer.Option("--population", help="What is struck, as in laxity faults.")] = "weights",
     fault: Annotated[str, typer.Option("--fault", help="Fault model, as in laxity faults.")] = "bit_flip",
     techniques: Annotated[list[str] | None, _TECHNIQUES] = None,
@@ -74,7 +76,7 @@ def harden(
         context,
         SavedNetwork(subject, tuple(sorted(options.items()))),
         struck(population, fault, split, 0, seed),
-        (max_sdc, metric, confidence),
+        (max_sdc, metric, confidence, alarms),
         workers or cores(),
         quiet=quiet,
         folder=folder,
@@ -93,7 +95,7 @@ def _run(
     context: typer.Context,
     network: SavedNetwork,
     subject: Subject,
-    limit: tuple[float, str, float],
+    limit: tuple[float, str, float, bool],
     workers: int,
     *,
     quiet: bool,

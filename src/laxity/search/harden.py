@@ -10,7 +10,7 @@ from pathlib import Path
 
 from laxity.campaign import Aim, Bench, Campaign, Source, Subject, run_campaign
 from laxity.core.approximation import TECHNIQUES, Approximation
-from laxity.core.errors import ConfigError, PlanError, TargetError
+from laxity.core.errors import CircuitError, ConfigError, PlanError, TargetError
 from laxity.core.op import Site
 from laxity.core.plan import Plan
 from laxity.core.records import Cost
@@ -37,11 +37,14 @@ class Limit:
             network in the same time: faults in check bits count too.
         metric: property of `Outcomes` that counts, ``sdc`` or ``critical``.
         confidence: of the upper limit, fraction.
+        alarms: protections may give the alarm where they do not correct; otherwise detected unrecoverable errors may
+            not become more than they are, or than `share`.
     """
 
     share: float
     metric: str = "sdc"
     confidence: float = 0.99
+    alarms: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
@@ -68,7 +71,7 @@ class Protected:
         share: interval of the limit's metric, times `exposure`.
         due: interval of detected unrecoverable errors, times `exposure`.
         exposure: sites that can be struck, over those of the unprotected network.
-        accepted: the upper end of `share` is within the limit.
+        accepted: the upper end of `share` is within the limit, and there are not more alarms than it allows.
     """
 
     name: str
@@ -202,15 +205,13 @@ def harden(
     left: dict[str, float] = {}
     whole: list[tuple[float, str, Plan]] = []
     steps: list[Step] = []
-    for choice, sites in choices.items():
-        everywhere = plan
-        for site in sites:
-            everywhere = everywhere.with_(site, choice)
-        try:
-            cost = means.value(means.estimate(everywhere))
-            stays, found = bench.steps(plan, choice, sites, everywhere)
-        except (PlanError, TargetError):  # not for this network, or without a price on this target
+    for choice, named in choices.items():
+        sites = _fitting(plan, choice, named, means)
+        if not sites:
             continue
+        everywhere = _at(plan, choice, sites)
+        cost = means.value(means.estimate(everywhere))
+        stays, found = bench.steps(plan, choice, sites, everywhere)
         left[choice.label()] = stays
         whole.append((cost, f"{choice.label()} everywhere", everywhere))
         steps += found
@@ -219,6 +220,27 @@ def harden(
     tried += _whole(sorted(whole, key=lambda w: w[:2]), left, tried, bench)
     best = min((p for p in tried if p.accepted), key=lambda p: means.value(p.cost), default=None)
     return Hardening(limit, start, left, tuple(ordered), tuple(tried), best)
+
+
+def _at(plan: Plan, choice: Approximation, sites: Sequence[str]) -> Plan:
+    for site in sites:
+        plan = plan.with_(site, choice)
+    return plan
+
+
+def _fitting(plan: Plan, choice: Approximation, sites: Sequence[str], means: Means) -> list[str]:
+    """Sites at which the choice can be made under this plan and has a price on the target."""
+
+    def fits(*some: str) -> bool:
+        other = _at(plan, choice, some)
+        try:
+            means.estimate(other)
+            means.build(other)()
+        except (PlanError, TargetError, CircuitError):
+            return False
+        return True
+
+    return list(sites) if fits(*sites) else [site for site in sites if fits(site)]
 
 
 def _whole(
@@ -308,7 +330,8 @@ class _Bench:
         self._base = self._base or campaign
         exposure = campaign.cells.size / self._base.cells.size
         share, due = (campaign.interval(m).scaled(exposure) for m in (limit.metric, "due"))
-        found = Protected(name, plan, cost, share, due, exposure, share.high <= limit.share)
+        few = limit.alarms or due.low <= max(limit.share, self._base.interval("due").high)
+        found = Protected(name, plan, cost, share, due, exposure, few and share.high <= limit.share)
         self._known[plan.key] = found, campaign
         return found
 
@@ -325,6 +348,7 @@ class _Bench:
             Share of them that stay critical, and the steps.
         """
         means, metric = self._means, self._limit.metric
+        stays = metric if self._limit.alarms else "critical"
         campaign = self._known[plan.key][1]
         bench = Bench(means.build(everywhere), self._subject)
         base = means.value(means.estimate(plan))
@@ -334,7 +358,7 @@ class _Bench:
             hit = rows.where(getattr(rows, metric))
             if not len(hit):
                 continue
-            again = getattr(bench.repeated(hit, campaign.parts[part], campaign.cells), metric)
+            again = getattr(bench.repeated(hit, campaign.parts[part], campaign.cells), stays)
             each = weight / len(rows)
             before, after = before + each * len(hit), after + each * float(again.sum())
             for cell in hit.cell[~again].tolist():

@@ -17,7 +17,7 @@ from laxity.emulate.protect import PROTECTING, protect, protections
 from laxity.evaluation.evaluator import Evaluator, Setup
 from laxity.search.harden import Hardening, Limit, Means, Step, _path, candidates, harden
 from laxity.task import Task
-from laxity.techniques import Integer, RangeRestriction, Secded, TmrBits
+from laxity.techniques import Integer, Parity, RangeRestriction, Secded, TmrBits
 
 SUBJECT = Subject(split="validation", seed=1)
 LIMIT = Limit(0.004)
@@ -114,6 +114,16 @@ def test_only_protections_are_candidates() -> None:
         assert names
     with pytest.raises(ConfigError, match="'integer' protects nothing"):
         candidates(sites, ["integer"])
+
+
+def test_alarms_alone_do_not_harden() -> None:
+    choices: dict[Approximation, Sequence[str]] = {Parity(): [s.name for s in evaluator().prepared.sites]}
+    silent = harden(network()[0], choices, SUBJECT, LIMIT, means())
+    assert silent.chosen is None
+    loud = harden(network()[0], choices, SUBJECT, Limit(LIMIT.share, alarms=True), means())
+    assert loud.chosen is not None
+    assert loud.chosen.share.estimate == 0
+    assert loud.chosen.due.estimate > 0.5
 
 
 def test_steps_come_by_cost_per_fault_taken_away() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from laxity.artifacts.campaign.load import DOCUMENT
 from laxity.artifacts.campaign.render import write_campaign
 from laxity.campaign import Aim, Campaign, Source, Subject, difference, run_campaign, same_faults, summary, table
-from laxity.core.errors import RunError
+from laxity.core.errors import LaxityError, PlanError, RunError, TaskError
 from laxity.core.serial import to_json, write_atomic, write_json
 from laxity.evaluation.evaluator import versions
 
@@ -30,6 +30,7 @@ def carry_out(
     command: str,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    lenient: bool = False,
 ) -> dict[str, Any]:
     """One campaign per network, with common faults where their populations are the same.
 
@@ -45,6 +46,7 @@ def carry_out(
         command: for the record.
         executor: where faults are tried; this process if None.
         progress: called with (what, done, total).
+        lenient: leave out networks that do not have the population, as long as one does.
 
     Returns:
         The content of ``campaign.json``.
@@ -55,6 +57,7 @@ def carry_out(
     if (folder / "config.toml").exists():
         raise RunError(f"{folder} is the folder of a run; choose another one for the faults")
     found: dict[str, Campaign] = {}
+    left_out: dict[str, LaxityError] = {}
     for name, source in networks.items():
 
         def told(what: str, done: int, total: int, name: str = name) -> None:
@@ -66,13 +69,22 @@ def carry_out(
             place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"cannot write {place}: {error.strerror}; choose another folder") from error
-        found[name] = run_campaign(source, subject, aim, folder=place, executor=executor, progress=told)
+        try:
+            found[name] = run_campaign(source, subject, aim, folder=place, executor=executor, progress=told)
+        except (PlanError, TaskError) as error:
+            if not lenient:
+                raise
+            left_out[name] = error
+            continue
         write_atomic(place / TABLE, _csv(found[name]))
+    if not found:
+        raise next(iter(left_out.values()))
     document: dict[str, Any] = {
         "command": command,
         "versions": versions(),
         "networks": {name: summary(campaign) for name, campaign in found.items()},
         "differences": _differences(found),
+        "left_out": {name: str(error) for name, error in left_out.items()},
     }
     write_json(folder / DOCUMENT, document)
     write_campaign(folder)

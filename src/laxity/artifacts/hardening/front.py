@@ -51,7 +51,7 @@ class FrontHardener:
     def __init__(self, config: RunConfig, evaluator: Evaluator, folder: Path | None, tell: Tell | None) -> None:
         assert config.max_sdc is not None  # the caller has looked
         options = config.hardening
-        self.limit = Limit(config.max_sdc, options.metric, options.confidence)
+        self.limit = Limit(config.max_sdc, options.metric, options.confidence, options.alarms)
         kind, given = split_named(options.population, "population")
         values = {k: plain_value(v) for k, v in given.items()}
         self.subject = Subject(fault_named(options.fault), kind, values, split="validation", seed=config.seed)
