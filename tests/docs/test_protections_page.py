@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from laxity import techniques
+from laxity.circuits import hsiao
 from laxity.circuits.cells import default_library
 from laxity.circuits.hsiao import check_bits
 from laxity.circuits.protection import reader
@@ -51,6 +53,17 @@ def test_every_technique_has_its_options() -> None:
     numbers = re.findall(r"(\d+) per (?:(\d+) data bits|(\d+))", table["secded"][1])
     assert len(numbers) == 4
     assert all(int(check) == check_bits(int(data or more)) for check, data, more in numbers)
+
+
+def test_triples_that_are_corrected_wrongly() -> None:
+    shares = []
+    for data in (64, 57):
+        columns = [*hsiao.columns(data), *(1 << i for i in range(check_bits(data)))]
+        known = set(columns)
+        wrong = [(a ^ b ^ c) in known for a, b, c in itertools.combinations(columns, 3)]
+        shares.append(f"{100 * sum(wrong) / len(wrong):.1f} %")
+    assert f"happens to {shares[0]} of all triples" in PAGE.replace("\n", " ").replace("  ", " ")
+    assert shares[1] == "100.0 %"
 
 
 def test_readers_have_the_area_and_delay_of_the_table() -> None:
