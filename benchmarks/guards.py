@@ -122,7 +122,7 @@ def campaigns(task: Task, options: argparse.Namespace) -> list[dict[str, Any]]:
     for name, choices in networks(options.circuits[0]).items():
         for guard in GUARDS[name]:
             model = built(task, [*choices, *([] if guard is None else [guard])])
-            right = predict(model, task, "test").quality()
+            right = predict(model, task, "test").quality().value
             for population in POPULATIONS[name]:
                 subject, aim = Subject(population=population, seed=SEED), Aim(faults=options.faults)
                 found = run_campaign(lambda model=model: (model, task), subject, aim)

@@ -166,7 +166,7 @@ class Checksums:
         first, last = operand.input.code_range
         codes = np.arange(first, last + 1)
         outputs = len(self._matrix)
-        weights = self._matrix.reshape(outputs, -1).numpy().astype(np.int64)
+        weights = self._matrix.reshape(outputs, -1).cpu().numpy().astype(np.int64)
         one = layer.multiplier
         cores = [one.core_of(k) if isinstance(one, Arrangement) else one for k in range(outputs)]
         found = np.zeros((self._groups, weights.shape[1], len(codes)))
@@ -180,7 +180,7 @@ class Checksums:
             for k in (k for k in range(outputs) if cores[k] is core):
                 found[k * self._groups // outputs] += table[:, inverse[k]].T
         if self._guard.checking.fitted:
-            slopes = self._guard.slopes.numpy()[:, :, None]
+            slopes = self._guard.slopes.cpu().numpy()[:, :, None]
             found -= slopes * (codes - operand.input.zeros[0])
         return found
 

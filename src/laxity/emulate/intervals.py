@@ -34,7 +34,7 @@ class CodeCounts:
 
     def see(self, x: Tensor) -> None:
         """Count codes of inputs."""
-        codes = (self._coder.codes(x).reshape(-1).numpy() - self._first).astype(np.int64)
+        codes = (self._coder.codes(x).reshape(-1).cpu().numpy() - self._first).astype(np.int64)
         self._counts += np.bincount(codes, minlength=len(self._counts))
 
     @property
