@@ -13,6 +13,7 @@ from laxity.core.approximation import TECHNIQUES, Approximation
 from laxity.core.demand import Demand
 from laxity.core.errors import DataError, PlanError
 from laxity.core.guarding import Guarding
+from laxity.core.op import Site
 from laxity.core.registry import did_you_mean
 from laxity.core.slots import Slot
 from laxity.techniques.context import BuildContext, Layer
@@ -71,6 +72,11 @@ class RangeRestriction(Approximation):
             count = layer.outputs if self.granularity == "channel" else 1
             guard = RangeGuard(count, axis, self.action, self.margin)
             layer.guard = guard.to(layer.weight.device)
+
+    @classmethod
+    def protections(cls, site: Site) -> Sequence[Approximation]:
+        """Bounds of every channel."""
+        return [cls("channel")]
 
     def demand(self, demand: Demand, facts: Mapping[str, float]) -> Demand:
         """Every output is compared with two bounds."""
