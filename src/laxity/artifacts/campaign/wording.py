@@ -18,7 +18,7 @@ _LAYERS = frozenset({"weights", "activations", "neurons", "accumulators"})
 METRICS = (
     ("critical", "critical", "another class, or none"),
     ("sdc", "SDC", "another class, silently"),
-    ("due", "DUE", "a logit that is NaN or infinite"),
+    ("due", "DUE", "a logit that is NaN or infinite, or an alarm"),
     ("sdc_top5", "SDC top-5", "silently out of the five largest"),
     ("lost", "lost", "right without the fault only"),
     ("gained", "gained", "right with the fault only"),
@@ -48,7 +48,8 @@ TERMS = (
     ),
     (
         "DUE",
-        "Detected unrecoverable error: a logit is NaN or infinite. There is no prediction, but it can be noticed.",
+        "Detected unrecoverable error: a logit is NaN or infinite, or a protection gives the alarm. There is no prediction "
+        "to be trusted, but that is known.",
     ),
     (
         "Lost, gained",
