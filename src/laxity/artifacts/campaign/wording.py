@@ -48,8 +48,8 @@ TERMS = (
     ),
     (
         "DUE",
-        "Detected unrecoverable error: a logit is NaN or infinite, or a protection gives the alarm. There is no prediction "
-        "to be trusted, but that is known.",
+        "Detected unrecoverable error: a logit is NaN or infinite, or a protection gives the alarm. There is no "
+        "prediction to be trusted, but that is known.",
     ),
     (
         "Lost, gained",
