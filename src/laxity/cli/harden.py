@@ -51,6 +51,7 @@ def harden(
     split: Annotated[str, _SPLIT] = "validation",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all randomness.")] = 0,
     out: Annotated[Path | None, _OUT] = None,
+    executor: shared.Executor = "processes",
     workers: shared.Workers = None,
     data_dir: shared.DataDir = None,
     model: shared.Model = None,
@@ -77,16 +78,18 @@ def harden(
         SavedNetwork(subject, tuple(sorted(options.items()))),
         struck(population, fault, split, 0, seed),
         (max_sdc, metric, confidence, alarms),
-        workers or cores(),
+        (executor, workers or cores()),
         quiet=quiet,
         folder=folder,
         kinds=names(techniques) or None,
         objective=objective,
     )
+    report = folder / "report.html"
     if json:
-        emit_json(found)
+        emit_json({**found, "report": str(report)})
     else:
         _show(found, folder)
+        write(f"report: {report}\n")
     if found["chosen"] is None:
         raise typer.Exit(BudgetError.exit_code)
 
@@ -96,18 +99,18 @@ def _run(
     network: SavedNetwork,
     subject: Subject,
     limit: tuple[float, str, float, bool],
-    workers: int,
+    workers: tuple[str, int],
     *,
     quiet: bool,
     **options: Any,
 ) -> dict[str, Any]:
     from laxity.artifacts.hardening import harden_network
-    from laxity.run import make_executor
+    from laxity.run import executor_named
     from laxity.search.harden import Limit
 
     command = shared.command_line(context)
     try:
-        with make_executor(workers) as executor, following(quiet=quiet) as told:
+        with executor_named(*workers) as executor, following(quiet=quiet) as told:
             return harden_network(
                 network, subject, Limit(*limit), command=command, executor=executor, progress=told, **options
             )

@@ -12,6 +12,8 @@ from typing import Any
 from torch import nn
 
 from laxity.artifacts.hardening.documents import document_of, estimator
+from laxity.artifacts.hardening.load import CAMPAIGNS, DOCUMENT
+from laxity.artifacts.hardening.render import write_hardening
 from laxity.campaign import Aim, Source, Subject, difference, run_campaign, same_faults, summary
 from laxity.core.errors import RunError
 from laxity.core.plan import Plan
@@ -25,7 +27,7 @@ from laxity.evaluation.quality import predict
 from laxity.search.harden import Hardening, Limit, Means, Tell, candidates, harden
 from laxity.task import Task
 
-DOCUMENT, PLAN, WEIGHTS = "hardening.json", "plan.json", "model.safetensors"
+PLAN, WEIGHTS = "plan.json", "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,8 +72,8 @@ def harden_network(
 ) -> dict[str, Any]:
     """Find the cheapest protections within a limit, and judge the result on the test split with faults of its own.
 
-    The folder gets ``hardening.json``, and where a set was accepted ``plan.json`` and ``model.safetensors``. The same
-    call again goes on where it was ended.
+    The folder gets ``hardening.json``, its page ``report.html``, and where a set was accepted ``plan.json`` and
+    ``model.safetensors``. The same call again goes on where it was ended.
 
     Args:
         opening: of the network.
@@ -117,6 +119,7 @@ def harden_network(
         write_json(folder / PLAN, found.chosen.plan.to_json())
         save_state(_protected(network, found.chosen.plan), folder / WEIGHTS)
     write_json(folder / DOCUMENT, plain)
+    write_hardening(folder)
     return plain
 
 
@@ -127,7 +130,7 @@ def _means(opening: Opening, folder: Path, objective: str, executor: Executor | 
         price=lambda plan: _price(network, plan),
         estimate=estimator(network.evaluator, network.model),
         objective=objective,
-        folder=folder / "campaigns",
+        folder=folder / CAMPAIGNS,
         executor=executor,
         tell=progress,
     )
