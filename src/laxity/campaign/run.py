@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from laxity.campaign.bench import Bench, Source, Subject
 from laxity.campaign.outcomes import Outcomes
 from laxity.campaign.population import Cells, Part
 from laxity.campaign.store import Store
-from laxity.core.errors import ConfigError, RunError
+from laxity.core.errors import ConfigError, LaxityError, RunError
 from laxity.core.serial import content_key
 from laxity.run import Serial
 from laxity.statistics import Interval, LookPlan, Stratum, neyman_shares, plan_looks
@@ -209,8 +208,10 @@ class _Tasks:
                 part, _, count = waiting[done]
                 self._store.add(part, done.result())
                 yield count
-        except BrokenProcessPool as error:
-            raise RunError("a worker was lost; run the same command again to go on") from error
+        except LaxityError:
+            raise
+        except Exception as error:  # executors have exceptions of their own for lost workers
+            raise RunError(f"a worker was lost ({error}); run the same command again to go on") from error
         finally:
             for future in waiting:
                 future.cancel()

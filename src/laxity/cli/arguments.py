@@ -60,6 +60,13 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes [default: number of cores]; the result is the same.")
 ]
+Executor = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        help="processes of this machine, dask, tcp://HOST:PORT of a Dask scheduler, or 'slurm timeout_min=60 ...'.",
+    ),
+]
 Split = Annotated[str, typer.Option("--split", help="train, calibration, validation or test.")]
 
 

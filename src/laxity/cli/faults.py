@@ -48,6 +48,7 @@ def faults(
     split: shared.Split = "test",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all randomness.")] = 0,
     out: Annotated[Path | None, _OUT] = None,
+    executor: shared.Executor = "processes",
     workers: shared.Workers = None,
     data_dir: shared.DataDir = None,
     model: shared.Model = None,
@@ -72,7 +73,9 @@ def faults(
     aim = Aim(confidence, half_width, number)
     sources = _sources(subject, options, networks)
     folder = out or beside(subject, "faults")
-    found = _run(context, sources, asked, aim, folder, workers or cores(), lenient=networks is None, quiet=quiet)
+    found = _run(
+        context, sources, asked, aim, folder, (executor, workers or cores()), lenient=networks is None, quiet=quiet
+    )
     report = folder / "report.html"
     if json:
         emit_json({**found, "report": str(report)})
@@ -108,17 +111,17 @@ def _run(
     subject: Subject,
     aim: Any,
     folder: Path,
-    workers: int,
+    workers: tuple[str, int],
     *,
     lenient: bool,
     quiet: bool,
 ) -> dict[str, Any]:
     from laxity.artifacts.campaign import carry_out
-    from laxity.run import make_executor
+    from laxity.run import executor_named
 
     command = shared.command_line(context)
     try:
-        with make_executor(workers) as executor, following(quiet=quiet) as told:
+        with executor_named(*workers) as executor, following(quiet=quiet) as told:
             return carry_out(
                 sources,
                 subject,
