@@ -191,7 +191,7 @@ def rounding_bound(reduction: int, outputs: int) -> tuple[float, float]:
     Sums of products and their checksum take at most m = reduction + outputs + 2 roundings per term each, in any order,
     scaling, bias and the rounding of the checksum filter included. Twice gamma_m times the exact checksum of magnitudes
     bounds their difference before it is rounded itself; the checksum of magnitudes is rounded as well, and is at least
-    1 - gamma_m times the exact one.
+    1 - gamma_m times the exact one. Products may underflow; weights are taken to be normal numbers.
 
     Args:
         reduction: products of an output.
