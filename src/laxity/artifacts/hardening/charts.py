@@ -6,11 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from laxity.artifacts.hardening.load import HardeningFile
+from laxity.artifacts.hardening.load import HardeningFile, Network
 from laxity.artifacts.page.chart import Chart, Json, axis, distinct, layout, legend_above, note, plain
 from laxity.artifacts.report.hardening import METRICS, OBJECTIVES, Point, added, fraction, in_brief, interval, label
 
 _BEFORE, _AFTER = "@exact", "@cross"
+_BETWEEN = 0.55
+"""Room between two panels, of the height of one."""
+
+
+_Group = tuple[str, list[Point], str, str, int]
+"""Marks of a chart: name, sets, symbol, colour, size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +56,13 @@ def tradeoff_chart(file: HardeningFile) -> Chart:
     """Every tried set: its share with interval against what it adds, by any of the costs; the limit is a line."""
     metric = METRICS[file.limit.metric]
     title = f"{metric} against added cost, set by set"
-    groups = [
-        ("unprotected", [file.unprotected], "diamond", _BEFORE, 12),
-        ("not accepted", [p for p in file.tried if not p.accepted], "circle-open", "@bad", 9),
+    groups: list[_Group] = [
+        ("unprotected", [file.unprotected], "diamond", "@ink", 12),
+        ("not accepted", [p for p in file.tried if not p.accepted], "circle-open", "@muted", 9),
         ("within the limit", [p for p in file.tried if p.accepted and p != file.chosen], "circle", "@good", 9),
         ("chosen", [p for p in [file.chosen] if p is not None and p.protections], "star", _AFTER, 17),
     ]
-    known = [(name, points, *form) for name, points, *form in groups if points]
+    known = [group for group in groups if group[1]]
     keys = [file.objective, *(key for key in OBJECTIVES if key != file.objective and _differs(file, key))]
     top = max(1.12 * max([p.share.high for _, points, *_ in known for p in points]), 1.25 * file.limit.share)
     figure: Json = {
@@ -142,7 +148,7 @@ def _line(value: float, *, across: bool, **more: Any) -> Json:
     span = {"xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value}
     if not across:
         span = {"x0": value, "x1": value}
-    return {"type": "line", "layer": "below", **span, "line": {"color": "@bad", "width": 1.3, "dash": "dash"}, **more}
+    return {"type": "line", **span, "line": {"color": "@bad", "width": 1.3, "dash": "dash"}, **more}
 
 
 def _limit_note(file: HardeningFile, **at: Any) -> Json:
@@ -173,7 +179,7 @@ def left_chart(file: HardeningFile) -> Chart:
             }
         ],
         "layout": layout(
-            xaxis=axis("of the critical faults of the unprotected network", tickformat=".0%", range=[0, 1.12]),
+            xaxis=axis("of the critical faults", tickformat=".0%", range=[0, 1.12]),
             yaxis=axis(
                 "",
                 showgrid=False,
@@ -255,6 +261,18 @@ def _rings(rows: Sequence[Prefix], base: float) -> list[Json]:
     return found
 
 
+def _share(one: Network) -> tuple[float, float, float]:
+    return one.share.estimate, one.share.low, one.share.high
+
+
+def _due(one: Network) -> tuple[float, float, float]:
+    return one.due.estimate, one.due.low, one.due.high
+
+
+def _quality(one: Network) -> tuple[float, float, float]:
+    return one.quality.value, one.quality.low, one.quality.high
+
+
 def judged_chart(file: HardeningFile) -> Chart:
     """Both networks on the test split: the limited metric with its limit, DUE, and accuracy, each on its own scale."""
     title = "Before and after on the test split"
@@ -263,23 +281,20 @@ def judged_chart(file: HardeningFile) -> Chart:
     pair = [("unprotected", file.test.unprotected, _BEFORE), ("hardened", file.test.hardened, _AFTER)]
     if file.chosen is not None and not file.chosen.protections:
         pair = pair[:1]
-    panels = [(METRICS[file.limit.metric], "share"), ("DUE", "due"), (file.test.hardened.quality.metric, "quality")]
+    panels = [(METRICS[file.limit.metric], _share), ("DUE", _due), (file.test.hardened.quality.metric, _quality)]
     data: list[Json] = []
     axes: Json = {}
     for index, (name, key) in enumerate(panels):
-        found = [(word, _ends(getattr(one, key)), shade) for word, one, shade in pair]
+        found = [(word, _Ends(*key(one)), shade) for word, one, shade in pair]
         data += [_mark(index, row, name, *each) for row, each in enumerate(found)]
-        limit = file.limit.share if key == "share" else None
+        limit = file.limit.share if index == 0 else None
         axes |= _panel(index, len(panels), name, [ends for _, ends, _ in found], limit)
+    side = "right" if file.limit.share > 0.5 * axes["xaxis"]["range"][1] else "left"
     figure: Json = {
         "data": data,
         "layout": layout(
             shapes=[_line(file.limit.share, across=False, yref="y domain", y0=0, y1=1)],
-            annotations=[
-                _limit_note(
-                    file, x=file.limit.share, xref="x", y=1, yref="y domain", yanchor="bottom", xanchor="center"
-                )
-            ],
+            annotations=[_limit_note(file, x=file.limit.share, yref="y domain", y=1, yanchor="bottom", xanchor=side)],
             margin={"l": 20, "r": 24, "t": 56, "b": 40},
             showlegend=len(pair) > 1,
             legend=legend_above(),
@@ -295,10 +310,6 @@ class _Ends:
     estimate: float
     low: float
     high: float
-
-
-def _ends(found: Any) -> _Ends:
-    return _Ends(getattr(found, "estimate", None) or getattr(found, "value", 0.0), found.low, found.high)
 
 
 def _mark(index: int, row: int, metric: str, word: str, ends: _Ends, shade: str) -> Json:
@@ -327,13 +338,13 @@ def _panel(index: int, count: int, name: str, found: Sequence[_Ends], limit: flo
     share = name in ("DUE", *METRICS.values())
     pad = 0.08 * (high - (0.0 if share else low)) or 0.01
     span = [-0.3 * pad, high + pad] if share else [low - pad, min(high + pad, 1 + 0.3 * pad)]
-    height = 1 / count
-    top = 1 - index * height
+    height = 1 / (count + _BETWEEN * (count - 1))
+    top = 1 - index * height * (1 + _BETWEEN)
     return {
         f"xaxis{suffix}": axis("", tickformat=".3~%", range=span, anchor=f"y{suffix}", nticks=7),
         f"yaxis{suffix}": axis(
             "",
-            domain=[top - 0.66 * height, top],
+            domain=[max(0.0, top - height), top],
             anchor=f"x{suffix}",
             showgrid=False,
             tickvals=[(len(found) - 1) / 2],

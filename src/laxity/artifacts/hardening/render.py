@@ -23,15 +23,17 @@ class SetRow:
 
     Attributes:
         point: the set.
-        brief: its protections in words; empty for the unprotected network.
+        name: its protections in words.
+        called: how the search called it.
         share, due: estimate and ends.
-        costs: value and what it adds, for energy, area, memory and latency.
+        costs: value and what it adds, for each of `columns`.
         verdict: accepted or not, and why.
         chosen: whether it is the chosen set.
     """
 
     point: Point
-    brief: str
+    name: str
+    called: str
     share: tuple[str, str]
     due: tuple[str, str]
     costs: list[tuple[str, str]]
@@ -64,6 +66,7 @@ def render_hardening(folder: Path) -> str:
         "path": path_chart(file).drawn(),
         "judged": judged_chart(file).drawn(),
         "set_rows": set_rows(file),
+        "columns": columns(file),
         "step_rows": step_rows(file),
         "judged_rows": judged_rows(file),
         "lanes": lanes(file),
@@ -92,18 +95,26 @@ def set_rows(file: HardeningFile) -> list[SetRow]:
     return [
         SetRow(
             point,
-            wording.in_brief(point.protections) if point.protections else "",
+            wording.in_brief(point.protections) if point.protections else point.name,
+            point.name if point.protections else "",
             interval(point.share),
             interval(point.due),
             [
                 (quantity(getattr(point, key), _UNITS[key]), added(getattr(point, key), getattr(base, key)))
-                for key in OBJECTIVES
+                for key in columns(file)
             ],
             verdict(point, file.limit),
             file.chosen is not None and point.protections == file.chosen.protections,
         )
         for point in _distinct([base, *file.tried])
     ]
+
+
+def columns(file: HardeningFile) -> list[str]:
+    """Costs that the table of sets has: energy and memory, and those in which sets differ."""
+    points = [file.unprotected, *file.tried]
+    usual = {"energy_pj", "memory_bits", file.objective}
+    return [key for key in OBJECTIVES if key in usual or len({getattr(p, key) for p in points}) > 1]
 
 
 def _distinct(points: list[Point]) -> list[Point]:
