@@ -274,7 +274,8 @@ class EmulatedLayer(Slots):
     def integer_sums(self, codes: Tensor, weight_codes: Tensor | None = None) -> Tensor:
         """Accumulator contents for input codes in units of (input code) x (weight code), zero-points corrected.
 
-        Other weight codes may be given than those of the stored weight, in its shape. Exact whole numbers in floating point, or exact binary fractions where the circuit resolves narrow codes finer.
+        Other weight codes may be given than those of the stored weight, in its shape. Exact whole numbers in floating
+        point, or exact binary fractions where the circuit resolves narrow codes finer.
 
         Raises:
             PlanError: the site computes in floating point.
