@@ -167,10 +167,16 @@ def test_a_network_is_hardened(tmp_path: Path) -> None:
     found = json.loads(outcome.out)
     assert found["chosen"] is None or found["chosen"]["share"]["high"] <= 0.004
     assert (outcome.code == 3) == (found["chosen"] is None)
+    page = tmp_path / "report.html"
+    assert found.pop("report") == str(page)
     assert found == json.loads((tmp_path / "hardening.json").read_text())
+    written = page.read_bytes()
     again = call(*words)
     assert again.code == outcome.code
     assert "within limit" in again.out
+    assert f"report: {page}" in again.out
+    assert call("report", tmp_path).out.strip() == str(page)
+    assert b"laxity harden digits" in written
     for wrong, message in (
         (["--objective", "energy"], "did you mean 'energy_pj'"),
         (["--techniques", "integer"], "protects nothing"),
