@@ -82,8 +82,10 @@ def title(file: HardeningFile) -> str:
         if kept:
             return f"No protection is needed: {metric} stays below {limit} as the network is."
         return f"No protection seemed needed, but on the test split {metric} may exceed {limit}."
-    cost = f"{added(file.objective_of(file.chosen), file.base).lstrip('+')} more {OBJECTIVES[file.objective]}"
+    more, of = added(file.objective_of(file.chosen), file.base), OBJECTIVES[file.objective]
+    cost = f"{more.removeprefix('+')} more {of}" if more.startswith("+") else f"{more} {of}"
     words = in_brief(file.chosen.protections)
+    words = words[:1].upper() + words[1:]
     if kept:
         return f"{words} keep {metric} below {limit}, for {cost}."
     return f"{words} take {cost}, but on the test split {metric} may exceed {limit}."

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from laxity.artifacts.report.accelerator import Accelerator, load_accelerator
 from laxity.artifacts.report.files import Amount, Count, Part, check, parse, read_json, read_part, read_text
+from laxity.artifacts.report.hardening import RunHardening
 from laxity.core.errors import RunError
 from laxity.core.estimate import Estimate
 from laxity.core.records import Quality, Reliability
@@ -350,6 +351,7 @@ class RunView:
     details: Details
     accelerator: Accelerator | None
     recovery: RecoveryFile | None
+    hardening: RunHardening | None
     config: str
 
 
@@ -374,6 +376,7 @@ def load_run(run: Path) -> RunView:
         details=read_part(run / "best" / "details.json", Details),
         accelerator=load_accelerator(run / "best" / "accelerator"),
         recovery=_recovery(run / "recovery.json"),
+        hardening=_hardening(run / "hardening.json"),
         config=read_text(run / "config.toml"),
     )
 
@@ -381,6 +384,11 @@ def load_run(run: Path) -> RunView:
 def _recovery(path: Path) -> RecoveryFile | None:
     """How accuracy was repaired; runs of earlier versions do not say."""
     return read_part(path, RecoveryFile) if path.exists() else None
+
+
+def _hardening(path: Path) -> RunHardening | None:
+    """What was protected; only runs with a limit to faults say."""
+    return read_part(path, RunHardening) if path.exists() else None
 
 
 def _journal(path: Path) -> tuple[JournalLine, ...]:

@@ -11,11 +11,12 @@ from markupsafe import Markup
 from laxity.artifacts.page import render_document
 from laxity.artifacts.page.chart import Chart
 from laxity.artifacts.recipes import in_words
-from laxity.artifacts.report import machine, tables, wording
+from laxity.artifacts.report import hardened, machine, tables, wording
 from laxity.artifacts.report.charts.circuit import circuit_chart
 from laxity.artifacts.report.charts.cost import component_chart, site_chart
 from laxity.artifacts.report.charts.faults import fault_chart
 from laxity.artifacts.report.charts.front import front_chart, hidden, levels_present, stages_present
+from laxity.artifacts.report.charts.hardening import hardening_chart
 from laxity.artifacts.report.charts.levels import levels_chart, quality_chart
 from laxity.artifacts.report.charts.machine import (
     area_chart,
@@ -45,6 +46,7 @@ _CHARTS = (
     partial(repair_curves, key="accuracy"),
     partial(repair_curves, key="loss"),
     fault_chart,
+    hardening_chart,
     area_chart,
     timing_chart,
     split_chart,
@@ -116,6 +118,7 @@ def _words(view: RunView) -> dict[str, Any]:
         "quality": view.front.baseline.quality,
         "baseline_ratio": recorded,
         "verdict": wording.verdict(view),
+        "budget_met": wording.budget_met(view),
         "caution": wording.caution(view),
         "comparison": wording.comparison(view),
         "saving": wording.saving(view.metrics.energy_pj.ratio),
@@ -140,6 +143,10 @@ def _tables(view: RunView) -> dict[str, Any]:
         "sources": sources.texts,
         "sum_checks": tables.sum_checks(view),
         "stage_rows": tables.stage_rows(view),
+        "hardened_rows": hardened.rows(view),
+        "hardened_finding": hardened.finding(view),
+        "hardened_verdict": hardened.verdict(view),
+        "hardened_metric": hardened.metric(view),
         "options_text": tables.options_text(view.manifest),
     }
 
