@@ -120,3 +120,22 @@ class RunFolder:
         for file in self.checkpoints.glob("*.safetensors"):
             if file.stem != keep:
                 file.unlink(missing_ok=True)
+
+
+def result_folder(path: Path, what: str) -> Path:
+    """Make a folder for results that belong to no run.
+
+    Args:
+        path: the folder.
+        what: it will hold, for messages.
+
+    Raises:
+        RunError: it is the folder of a run, or cannot be written.
+    """
+    if (path / "config.toml").exists():
+        raise RunError(f"{path} is the folder of a run; choose another one for {what}")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}; choose another folder") from error
+    return path

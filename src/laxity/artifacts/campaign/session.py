@@ -11,8 +11,9 @@ from typing import Any
 
 from laxity.artifacts.campaign.load import DOCUMENT
 from laxity.artifacts.campaign.render import write_campaign
+from laxity.artifacts.folder import result_folder
 from laxity.campaign import Aim, Campaign, Source, Subject, difference, run_campaign, same_faults, summary, table
-from laxity.core.errors import LaxityError, PlanError, RunError, TaskError
+from laxity.core.errors import LaxityError, PlanError, TaskError
 from laxity.core.serial import to_json, write_atomic, write_json
 from laxity.evaluation.evaluator import versions
 
@@ -54,30 +55,9 @@ def carry_out(
     Raises:
         LaxityError: as `run_campaign`; finished faults are kept.
     """
-    if (folder / "config.toml").exists():
-        raise RunError(f"{folder} is the folder of a run; choose another one for the faults")
-    found: dict[str, Campaign] = {}
-    left_out: dict[str, LaxityError] = {}
-    for name, source in networks.items():
-
-        def told(what: str, done: int, total: int, name: str = name) -> None:
-            if progress is not None:
-                progress(f"{what}, {name}", done, total)
-
-        place = folder / name
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"cannot write {place}: {error.strerror}; choose another folder") from error
-        try:
-            found[name] = run_campaign(source, subject, aim, folder=place, executor=executor, progress=told)
-        except (PlanError, TaskError) as error:
-            if not lenient:
-                raise
-            left_out[name] = error
-            continue
-        write_atomic(place / TABLE, _csv(found[name]))
-    if not found:
+    result_folder(folder, "the faults")
+    found, left_out = _tried(networks, subject, aim, folder, executor, progress)
+    if left_out and not (lenient and found):
         raise next(iter(left_out.values()))
     document: dict[str, Any] = {
         "command": command,
@@ -89,6 +69,33 @@ def carry_out(
     write_json(folder / DOCUMENT, document)
     write_campaign(folder)
     return document
+
+
+def _tried(
+    networks: Mapping[str, Source],
+    subject: Subject,
+    aim: Aim,
+    folder: Path,
+    executor: Executor | None,
+    progress: Progress | None,
+) -> tuple[dict[str, Campaign], dict[str, LaxityError]]:
+    """Campaigns, and why there is none of other networks."""
+    found: dict[str, Campaign] = {}
+    left_out: dict[str, LaxityError] = {}
+    for name, source in networks.items():
+
+        def told(what: str, done: int, total: int, name: str = name) -> None:
+            if progress is not None:
+                progress(f"{what}, {name}", done, total)
+
+        place = result_folder(folder / name, "the faults")
+        try:
+            found[name] = run_campaign(source, subject, aim, folder=place, executor=executor, progress=told)
+        except (PlanError, TaskError) as error:
+            left_out[name] = error
+            continue
+        write_atomic(place / TABLE, _csv(found[name]))
+    return found, left_out
 
 
 def _differences(found: Mapping[str, Campaign]) -> list[dict[str, Any]]:

@@ -11,11 +11,11 @@ from typing import Any
 
 from torch import nn
 
+from laxity.artifacts.folder import result_folder
 from laxity.artifacts.hardening.documents import document_of, estimator
 from laxity.artifacts.hardening.load import CAMPAIGNS, DOCUMENT
 from laxity.artifacts.hardening.render import write_hardening
 from laxity.campaign import Aim, Source, Subject, difference, run_campaign, same_faults, summary
-from laxity.core.errors import RunError
 from laxity.core.plan import Plan
 from laxity.core.records import Cost
 from laxity.core.seeds import derive
@@ -92,15 +92,10 @@ def harden_network(
     Raises:
         LaxityError: bad input, or a campaign failed; finished faults are kept.
     """
-    if (folder / "config.toml").exists():
-        raise RunError(f"{folder} is the folder of a run; choose another one for the hardened network")
+    result_folder(folder, "the hardened network")
     network = opened(opening)
     if subject.split == "test":
         subject = replace(subject, images=len(network.evaluator.task.test) // 2)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot write {folder}: {error.strerror}; choose another folder") from error
     means = _means(opening, folder, objective, executor, progress)
     choices = candidates(network.evaluator.prepared.sites, kinds)
     found = harden(network.plan, choices, subject, limit, means)
