@@ -18,7 +18,21 @@ from laxity.kernels import native
 
 from .conftest import TINY, Own, call, execute
 
-COMMANDS = ["demo", "optimize", "evaluate", "faults", "sweep", "harden", "report", "train", "sites", "list", "doctor", "circuits", "rtl"]
+COMMANDS = [
+    "demo",
+    "optimize",
+    "evaluate",
+    "faults",
+    "sweep",
+    "harden",
+    "report",
+    "train",
+    "sites",
+    "list",
+    "doctor",
+    "circuits",
+    "rtl",
+]
 METRICS = {"task", "target", "seed", "split", "samples", "baseline", "approximated", "drop", "energy_pj"}
 CIRCUIT = {
     *("name", "a_bits", "b_bits", "signed", "gates", "ep", "med", "wce", "mred", "max_red", "nmed", "mse", "bias"),
