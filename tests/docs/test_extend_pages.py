@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import laxity as lx
+from laxity.campaign import POPULATIONS
 from laxity.circuits import ADDERS, MULTIPLIERS, adder_catalogue, catalogue
 from laxity.core.approximation import TECHNIQUES
 from laxity.core.errors import CircuitError, PlanError
@@ -25,7 +26,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """``page(name)`` imports the file that a page prints and runs its check; it returns the module and the usage."""
-    for registry in (TECHNIQUES, MULTIPLIERS, ADDERS):
+    for registry in (TECHNIQUES, MULTIPLIERS, ADDERS, POPULATIONS):
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
     loaded: list[str] = []
 
@@ -124,3 +125,12 @@ def test_adder(page: Any) -> None:
     assert names["judged"]["energy_pj"]["ratio"] < 1
     with pytest.raises(CircuitError, match=r"use 0\.\.7"):
         adder_catalogue.get("roundb8_8")
+
+
+def test_biases(page: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    _, use = page("extend-population")
+    names = run(use)
+    found = names["campaign"]
+    assert found.cells.size == 32 * sum(p.numel() for n, p in names["task"].model.named_parameters() if "bias" in n)
+    assert "float32 biases" in capsys.readouterr().out
+    assert len(found.outcomes[0]) == 200

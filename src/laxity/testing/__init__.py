@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from laxity.testing.adder import check_adder
     from laxity.testing.fault_model import check_fault_model
     from laxity.testing.multiplier import check_multiplier
+    from laxity.testing.population import check_population
     from laxity.testing.relevance import check_criterion
     from laxity.testing.target import check_target, example_demands
     from laxity.testing.technique import check_technique
@@ -21,6 +22,7 @@ _HOMES = {
     "check_criterion": "laxity.testing.relevance",
     "check_fault_model": "laxity.testing.fault_model",
     "check_multiplier": "laxity.testing.multiplier",
+    "check_population": "laxity.testing.population",
     "check_target": "laxity.testing.target",
     "check_technique": "laxity.testing.technique",
     "example_demands": "laxity.testing.target",
@@ -31,6 +33,7 @@ __all__ = [
     "check_criterion",
     "check_fault_model",
     "check_multiplier",
+    "check_population",
     "check_target",
     "check_technique",
     "example_demands",
